@@ -1,0 +1,129 @@
+# Herold. `make help` lists the targets.
+
+MODE ?= release
+BUILD := build/$(MODE)
+# The programs of the release build stand in build/ itself.
+BIN := $(if $(filter release,$(MODE)),build,$(BUILD))
+
+CC ?= cc
+PKG_CONFIG ?= pkg-config
+PACKAGES_COMMON := libevent_core libcrypto libbsd
+PACKAGES_SERVER := jansson
+PACKAGES_TEST := check
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wwrite-strings -Wformat=2 -Wpointer-arith -Wcast-qual -Wvla -Wimplicit-fallthrough -Wundef
+# Narrowing is refused where bytes of peers are taken apart.
+CONVERSION_DIRS := common/base common/ipc server/http server/ws
+HARDENING := -fno-common -fstack-protector-strong -fno-omit-frame-pointer
+ifeq ($(MODE),release)
+OPTIMISE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else ifeq ($(MODE),debug)
+OPTIMISE := -Og -g
+else ifeq ($(MODE),asan)
+OPTIMISE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+$(error MODE is release, debug or asan)
+endif
+ifdef CI
+WERROR := -Werror
+endif
+
+VERSION := $(shell cat VERSION)
+CPPFLAGS += -I. -D_GNU_SOURCE -DHEROLD_VERSION='"$(VERSION)"'
+CFLAGS += -std=c11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(WERROR)
+LDFLAGS += $(filter -fsanitize%,$(OPTIMISE)) -Wl,--as-needed
+
+COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
+SERVER_DIRS := net http ws auth conn hub proto page admin worker master
+SERVER_SRC := $(wildcard $(SERVER_DIRS:%=server/%/*.c))
+BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
+UNIT_SRC := $(wildcard tests/unit/*.c)
+PAGE_FILES := $(wildcard server/page/*.html server/page/*.css server/page/*.js server/page/*.svg)
+
+objects = $(1:%.c=$(BUILD)/%.o)
+COMMON_OBJ := $(call objects,$(COMMON_SRC))
+SERVER_OBJ := $(call objects,$(SERVER_SRC))
+BROKER_OBJ := $(call objects,$(BROKER_SRC))
+UNIT_OBJ := $(call objects,$(UNIT_SRC))
+
+# Libraries are asked for only when something is built, so that `make run` can install them first.
+LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))
+LIBS_SERVER = $(shell $(PKG_CONFIG) --libs $(PACKAGES_SERVER))
+LIBS_TEST = $(shell $(PKG_CONFIG) --libs $(PACKAGES_TEST)) -lpthread
+
+ifndef V
+say = @printf '  %-5s %s\n' $(1) $(2);
+endif
+
+.PHONY: all run test check unit e2e asan-test lint bench deps deps-test clean help
+.DEFAULT_GOAL := all
+
+all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
+
+$(BIN)/herold: $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
+
+$(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
+$(BUILD)/unit: $(UNIT_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_TEST)
+
+$(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): CFLAGS += -Wconversion
+
+# A changed flag rebuilds everything.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' >$@
+FORCE:
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The page is part of the program.
+$(BUILD)/server/page/assets.o: $(PAGE_FILES)
+
+# Every tests/unit/test_NAME.c exports suite_NAME().
+$(BUILD)/suites.tbl: $(UNIT_SRC)
+	@mkdir -p $(BUILD)
+	@for f in $(patsubst tests/unit/test_%.c,%,$(filter tests/unit/test_%,$(sort $(UNIT_SRC)))); do echo "SUITE($$f)"; done >$@
+$(BUILD)/tests/unit/%.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
+
+-include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
+
+run: deps ## install what building needs, build, and serve the chat on http://localhost:8080/
+	@$(MAKE) --no-print-directory all
+	build/herold -o drain_seconds=1 $(ARGS)
+
+test: deps-test ## install what testing needs, build, and run every test (what CI runs)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory MODE=asan unit
+	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory MODE=asan e2e
+
+unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
+	$(BUILD)/unit $(SUITE)
+
+e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
+	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
+
+tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
+	cd tests/e2e && npm ci --no-audit --no-fund
+	@touch $@
+
+lint: ## the layers, the libraries, the sizes and the words of the tree
+	tests/lint/run
+
+deps:
+	@deploy/install-packages build
+deps-test:
+	@deploy/install-packages build test
+
+clean: ## remove everything that was built
+	rm -rf build
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile

@@ -1,0 +1,68 @@
+/*
+ * engine - where order, history, presence and idempotency of channels live
+ *
+ * Implementations: engine_memory (in this process); later Redis. The router calls down through struct engine_ops; results and
+ * events come up through struct engine_events, at once or later. Only ids travel: a ticket names link and request, a holder
+ * names a link.
+ *
+ * Order that every engine keeps: the `snapshot` of a channel comes up after every `publication` up to its offset and before
+ * every later one.
+ */
+#ifndef BROKER_ENGINE_H
+#define BROKER_ENGINE_H
+
+#include "common/ipc/ipc_msg.h"
+
+struct engine;
+
+struct ticket {
+	uint64_t link;
+	uint32_t request;
+};
+
+/* Slices are borrowed until the callback returns. */
+struct engine_events {
+	void (*publication)(void *arg, const struct ipc_deliver *deliver);
+	void (*published)(void *arg, struct ticket t, enum ipc_result result, struct slice epoch, uint64_t offset);
+	/* request is filled in by the callee from the ticket */
+	void (*snapshot)(void *arg, struct ticket t, struct ipc_snapshot *snapshot);
+	void (*joined)(void *arg, const struct ipc_joined *joined);
+	void (*left)(void *arg, const struct ipc_left *left);
+	void (*member_result)(void *arg, struct ticket t, struct ipc_member_result *result);
+	void (*member_list)(void *arg, struct ticket t, struct ipc_member_list *list);
+	void (*channel_list)(void *arg, struct ticket t, struct ipc_channel_list *list);
+};
+
+struct engine_limits {
+	size_t history_count, history_bytes, history_total_bytes, idempotency_total_bytes;
+	uint64_t history_ms, idempotency_ms;
+	size_t reply_max_bytes;		/* no list in an answer gets larger */
+};
+
+/* Slices in arguments are borrowed until the call returns. */
+struct engine_ops {
+	const char *name;
+	/* Returns owned. */
+	struct engine *(*create)(const struct engine_limits *limits, const struct engine_events *events, void *arg,
+	    uint64_t now_ms, uint64_t wall_ms);
+	void (*destroy)(struct engine **e);
+	/* This host's first interest in the channel, and its last. */
+	void (*subscribe)(struct engine *e, struct slice channel);
+	void (*unsubscribe)(struct engine *e, struct slice channel);
+	void (*publish)(struct engine *e, struct ticket t, const struct ipc_publish *p);
+	/* Answered with snapshot(). */
+	void (*read)(struct engine *e, struct ticket t, const struct ipc_subscribe *s);
+	void (*history)(struct engine *e, struct ticket t, const struct ipc_history *h);
+	void (*member_add)(struct engine *e, struct ticket t, uint64_t holder, const struct ipc_member_add *m);
+	void (*member_remove)(struct engine *e, uint64_t holder, const struct ipc_member_remove *m);
+	/* All of a holder's members are removed, each with this grace. */
+	void (*holder_lost)(struct engine *e, uint64_t holder, uint32_t grace_ms);
+	void (*members)(struct engine *e, struct ticket t, const struct ipc_members *m);
+	void (*channels)(struct engine *e, struct ticket t, const struct ipc_channels *c);
+	/* At least every 100 ms, and at the start of every turn: the engine knows no clock of its own. */
+	void (*tick)(struct engine *e, uint64_t now_ms, uint64_t wall_ms);
+};
+
+extern const struct engine_ops engine_memory;
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * mem - allocation
+ *
+ * mem_* never return NULL: they end the process when memory is out. They are for sizes this program chooses.
+ * mem_try_* may return NULL: they are for sizes a peer chooses, who then pays with its connection.
+ * What is returned is owned by the caller and given back with mem_free(), which accepts NULL.
+ */
+#ifndef COMMON_BASE_MEM_H
+#define COMMON_BASE_MEM_H
+
+#include "common/base/base.h"
+
+void *mem_alloc(size_t bytes) MUST_CHECK;
+void *mem_zalloc(size_t bytes) MUST_CHECK;
+void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;
+char *mem_strdup(const char *text) MUST_CHECK;
+void *mem_dup(const void *ptr, size_t bytes) MUST_CHECK;
+void *mem_try_realloc(void *ptr, size_t bytes) MUST_CHECK;
+void mem_free(void *ptr);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * rcbuf - counted bytes: one message, many receivers
+ *
+ * Made with one reference; whoever stores a pointer takes one with rcbuf_ref() and gives it back with rcbuf_unref(). The
+ * bytes may change only while there is exactly one reference. Not for use across processes.
+ */
+#ifndef COMMON_BASE_RCBUF_H
+#define COMMON_BASE_RCBUF_H
+
+#include "common/base/slice.h"
+
+struct rcbuf {
+	uint32_t refs;
+	uint32_t len;	/* len <= cap */
+	uint32_t cap;
+	uint8_t data[];
+};
+
+/* Returns owned: empty, with room for `cap` bytes; NULL when memory is out. cap < 4 GiB. */
+struct rcbuf *rcbuf_try_new(size_t cap) MUST_CHECK;
+/* Returns owned: a copy. Ends the process when memory is out. */
+struct rcbuf *rcbuf_copy(struct slice s) MUST_CHECK;
+/* Makes room for `more` bytes behind the present ones; takes *r (one reference only) and replaces it. False, and *r
+ * unchanged, when memory is out. */
+bool rcbuf_try_grow(struct rcbuf **r, size_t more) MUST_CHECK;
+/* Appends; there must be room. */
+void rcbuf_add(struct rcbuf *r, struct slice s);
+/* Gives *r back and leaves NULL; accepts NULL. */
+void rcbuf_unref(struct rcbuf **r);
+
+static inline struct rcbuf *rcbuf_ref(struct rcbuf *r) {
+	r->refs++;
+	return r;
+}
+
+static inline struct slice rcbuf_slice(const struct rcbuf *r) {
+	return slice_of(r->data, r->len);
+}
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * ipc_msg - the messages between worker and broker, as structs and as bytes
+ *
+ * On the wire: u32 length of the rest, u8 type, fields in the order of ipc_msg.tbl. Pure; input may be hostile (another version
+ * during an upgrade): a message that cannot be read is refused, never asserted.
+ */
+#ifndef COMMON_IPC_IPC_MSG_H
+#define COMMON_IPC_IPC_MSG_H
+
+#include "common/base/rcbuf.h"
+#include "common/base/wire.h"
+
+enum { IPC_VERSION = 1, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
+
+enum ipc_type {
+	IPC_NONE = 0,
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) IPC_##name,
+#include "common/ipc/ipc_msg.tbl"
+	IPC_TYPE_COUNT
+};
+
+enum ipc_result {
+	IPC_OK = 0,
+	IPC_REPEATED,		/* publish: the key is known; epoch and offset are the first one's */
+	IPC_TAKEN,		/* member_add: the member is there with another token */
+	IPC_UNAVAILABLE,	/* surely not done */
+	IPC_UNCERTAIN,		/* perhaps done */
+};
+
+enum ipc_flags {
+	IPC_WANT_DELIVER = 1 << 0,	/* subscribe */
+	IPC_SINCE = 1 << 1,		/* subscribe, history */
+	IPC_BEFORE = 1 << 2,		/* history */
+	IPC_NO_HISTORY = 1 << 3,	/* publish: counted, delivered, not kept */
+	IPC_RESYNC = 1 << 4,		/* member_add: not an arrival, said again after a link loss; nobody is told */
+};
+
+enum ipc_snapshot_flags {
+	IPC_SNAPSHOT_UNAVAILABLE = 1 << 0,	/* could not be read; nothing else is valid */
+	IPC_SNAPSHOT_RECOVERED = 1 << 1,	/* asked with IPC_SINCE: publications are all that was missed */
+	IPC_SNAPSHOT_MORE = 1 << 2,		/* history: there is more in that direction */
+};
+
+/* Slices are borrowed from what was decoded. */
+#define U8(n) uint8_t n;
+#define U16(n) uint16_t n;
+#define U32(n) uint32_t n;
+#define U64(n) uint64_t n;
+#define STR(n) struct slice n;
+#define BYTES(n) struct slice n;
+#define KEY(n) uint8_t n[IPC_KEY_BYTES];
+#define IPC_MSG(name, fields) struct ipc_##name { fields };
+#include "common/ipc/ipc_msg.tbl"
+
+union ipc_any {
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) struct ipc_##name name;
+#include "common/ipc/ipc_msg.tbl"
+};
+
+const char *ipc_type_name(enum ipc_type type);
+/* Bytes of the whole message with its header, 0 when it cannot be written (a STR too long, or 4 GiB in all). */
+size_t ipc_size(enum ipc_type type, const void *message);
+/* Writes ipc_size() bytes. */
+void ipc_write(enum ipc_type type, const void *message, uint8_t *out);
+/* Returns owned, one reference; NULL when memory is out or ipc_size() is 0. */
+struct rcbuf *ipc_encode(enum ipc_type type, const void *message) MUST_CHECK;
+/* `body`: what follows the header. False: too short, too long, unknown type. */
+bool ipc_decode(enum ipc_type type, struct slice body, union ipc_any *out) MUST_CHECK;
+
+/* Records inside BYTES fields. */
+struct ipc_publication {
+	uint64_t offset, time_ms;
+	uint8_t kind;
+	uint8_t key[IPC_KEY_BYTES];
+	struct slice data;
+};
+struct ipc_member {
+	struct slice member, info;
+};
+struct ipc_channel {
+	struct slice channel, epoch;
+	uint64_t offset;
+	uint32_t member_count;
+};
+
+void ipc_put_publication(struct buf *b, const struct ipc_publication *p);
+void ipc_put_member(struct buf *b, const struct ipc_member *m);
+void ipc_put_channel(struct buf *b, const struct ipc_channel *c);
+/* Cuts one off the front of *rest; false at the end and when it cannot be read (then rest->len > 0). */
+bool ipc_next_publication(struct slice *rest, struct ipc_publication *out);
+bool ipc_next_member(struct slice *rest, struct ipc_member *out);
+bool ipc_next_channel(struct slice *rest, struct ipc_channel *out);
+
+#endif

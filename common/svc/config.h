@@ -1,0 +1,53 @@
+/*
+ * config - the options of the program, declared once in options.tbl
+ *
+ * From the table come struct config, its defaults, parsing and range checks, --help, --check and the reference page. This module
+ * knows values as text; where the text comes from (JSON file, environment, -o) is the caller's business.
+ * Order of precedence: -o, then environment HEROLD_NAME, then the file, then the default.
+ */
+#ifndef COMMON_SVC_CONFIG_H
+#define COMMON_SVC_CONFIG_H
+
+#include "common/base/buf.h"
+#include "common/base/errbuf.h"
+
+struct text_list {
+	char **item;
+	size_t count;
+};
+
+struct config {
+#define OPTION_INT(name, def, min, max, unit, reload, help) int64_t name;
+#define OPTION_ENUM(name, def, values, reload, help) int name;
+#define OPTION_TEXT(name, def, secret, reload, help) char *name;
+#define OPTION_LIST(name, def, reload, help) struct text_list name;
+#include "common/svc/options.tbl"
+};
+
+/* The values of the options that are enumerations, in the order of their table rows. */
+enum config_engine { ENGINE_MEMORY = 0 };
+enum config_locale { LOCALE_EN = 0, LOCALE_DE };
+
+/* All defaults. */
+void config_init(struct config *c);
+void config_fini(struct config *c);
+/* Takes a value as text: numbers in decimal with an optional k, m or g (1024-fold) for bytes; lists separated by commas. On
+ * failure `e` names the option, the value and what is allowed, and the old value stays. */
+bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) MUST_CHECK;
+/* HEROLD_LISTEN=... and so on; an unknown HEROLD_ variable is an error. */
+bool config_set_environment(struct config *c, char *const *environment, struct errbuf *e) MUST_CHECK;
+/* What no single option can say (combinations). */
+bool config_check(const struct config *c, struct errbuf *e) MUST_CHECK;
+bool config_has_option(struct slice name);
+
+/* NAME=VALUE lines of everything, for the sealed descriptor that a child reads. */
+void config_write_lines(const struct config *c, struct buf *out);
+bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) MUST_CHECK;
+
+/* For --check: a JSON object of the effective values, one option a line, secrets masked. */
+void config_print(const struct config *c, struct buf *out);
+/* For --help and the reference page (Markdown). */
+void config_print_help(struct buf *out);
+void config_print_reference(struct buf *out);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * proc - what a process does to itself: title, limits, user, parent
+ */
+#ifndef COMMON_SVC_PROC_H
+#define COMMON_SVC_PROC_H
+
+#include "common/base/errbuf.h"
+
+/* First thing in main(): keeps what setting a title needs. */
+void proc_init(int argc, char **argv, char **environment);
+/* "herold: worker 0", as ps and top show it. */
+void proc_set_title(const char *title);
+/* Raises the soft limit of open files to the hard limit; what it is now. */
+uint64_t proc_raise_file_limit(void);
+/* Becomes `user` with all its groups and nobody else's, for good. Does nothing when not root. */
+bool proc_drop_root(const char *user, struct errbuf *e) MUST_CHECK;
+/* The kernel sends SIGKILL to this process when its parent dies; false when the parent is dead already. */
+bool proc_die_with_parent(int parent_pid) MUST_CHECK;
+/* A sealed memfd with these bytes, to be inherited; -1 on failure. */
+int proc_sealed_fd(const char *name, const void *bytes, size_t len, struct errbuf *e) MUST_CHECK;
+
+#endif

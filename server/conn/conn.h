@@ -1,0 +1,110 @@
+/*
+ * conn - one client: request, upgrade, frames in and out, deadlines, the end
+ *
+ * States:  HEAD (reading a request) -> BODY (reading its body) -> ANSWER (the owner owes a response) -> HEAD again, or
+ *          OPEN (WebSocket) -> CLOSING (our close frame is out) -> LINGER (shut down, waiting for the peer's end) -> dead.
+ * Does:    everything RFC 6455 asks of the server between bytes and messages; bounded buffers and times; one log line at the end.
+ * Does not: know paths, protocols, channels or the broker. Those are handed over as conn_host and conn_ops.
+ * Lifetime: made by conn_accept(); freed only at the end of a turn (conns_turn_end), never inside a callback. conn_close() may be
+ *          called twice, from anywhere.
+ */
+#ifndef SERVER_CONN_CONN_H
+#define SERVER_CONN_CONN_H
+
+#include "common/base/ids.h"
+#include "common/base/wheel.h"
+#include "common/svc/evloop.h"
+#include "common/svc/sock.h"
+#include "server/http/http_request.h"
+#include "server/http/http_response.h"
+#include "server/net/stream.h"
+#include "server/ws/ws_reader.h"
+
+struct conn;
+struct conns;
+
+enum close_reason {
+	CLOSE_NONE = 0,
+#define CLOSE_REASON(name, code, sender, level, text) CLOSE_##name,
+#include "server/conn/close_reasons.tbl"
+	CLOSE_REASON_COUNT
+};
+
+const char *close_reason_name(enum close_reason r);
+
+/* What a front end gives to a connection that it upgrades. Static const; every slot filled. */
+struct conn_ops {
+	const char *name;
+	/* The 101 is queued; messages may be sent. */
+	void (*on_open)(struct conn *c);
+	/* A whole message; text is valid UTF-8. Borrowed until it returns. */
+	void (*on_message)(struct conn *c, bool is_text, struct slice data);
+	/* Once, when the connection leaves OPEN, however it ends, at once and before anything is freed: unlink everything that points at
+	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. */
+	void (*on_closed)(struct conn *c, bool by_server);
+};
+
+/* What a process gives to all its connections. */
+struct conn_host {
+	/* A whole request with its body, borrowed until it returns. Answer with conn_respond() or conn_upgrade(), now or later (later:
+	 * conn_set_user + on_gone). */
+	void (*on_request)(struct conn *c, const struct http_request *r, struct slice body);
+	/* A connection that owed an answer is gone; only called when its user pointer is set. */
+	void (*on_gone)(struct conn *c);
+	/* Largest body on this path; 0: none is accepted (413). */
+	size_t (*body_max)(const struct http_request *r);
+	void *arg;
+};
+
+struct conn_settings {
+	uint64_t heartbeat_ms, handshake_ms, send_timeout_ms;
+	size_t client_queue_bytes;
+};
+
+/* --- all connections of a process --- */
+
+/* Returns owned. The wheel, the shared receive buffer and the lists live in there. */
+struct conns *conns_new(struct evloop *loop, const struct conn_settings *settings, const struct conn_host *host) MUST_CHECK;
+/* Ends all at once, without close frames. */
+void conns_free(struct conns **cs);
+/* End of a turn: sends what is queued (one sendmsg per connection), then frees what is closed. */
+void conns_turn_end(struct conns *cs);
+size_t conns_count(const struct conns *cs);
+/* Closes everybody, spread evenly over spread_ms, WebSockets with `going_away`; new requests get 503 with Retry-After. */
+void conns_drain(struct conns *cs, uint64_t spread_ms);
+/* New requests (also upgrades) get 503 with Retry-After; nobody is closed yet. */
+void conns_refuse_new(struct conns *cs, bool is_refusing);
+void *conns_arg(const struct conns *cs);
+struct evloop *conns_loop(const struct conns *cs);
+struct id_source *conns_ids(struct conns *cs);
+
+/* --- one connection --- */
+
+/* Takes fd. */
+void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer);
+
+/* In HEAD/ANSWER only. Counts by status. */
+void conn_respond(struct conn *c, const struct http_response *response);
+/* A refusal: {"status":..,"error":".."} and a newline; extra_headers as in http_response. */
+void conn_refuse(struct conn *c, unsigned status, const char *sentence, const char *extra_headers);
+/* Answers 101 and opens. The request has passed ws_handshake_check(). `user` is the front end's and stays its own. */
+void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
+    uint32_t max_message_bytes);
+
+/* A message to the peer: text or binary. Copies. Ignored unless OPEN. */
+void conn_send(struct conn *c, uint8_t opcode, struct slice data);
+/* Whole frames, ready for the wire, shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
+ * OPEN. A client that is too far behind is closed (slow_client). */
+void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);
+/* detail: further words for close frame and log, or NULL. A close frame is sent if the table has a code. */
+void conn_close(struct conn *c, enum close_reason reason, const char *detail);
+
+bool conn_is_open(const struct conn *c);
+void *conn_user(const struct conn *c);
+void conn_set_user(struct conn *c, void *user);
+struct conns *conn_conns(const struct conn *c);
+/* Unique on all hosts. */
+void conn_id_text(const struct conn *c, char out[ID_TEXT_LEN + 1]);
+const struct sock_peer *conn_peer(const struct conn *c);
+
+#endif

@@ -1,0 +1,170 @@
+/*
+ * hub - this process's channels: who wants what, deliveries, recovery, presence, publishing
+ *
+ * Does:      one subscription per channel to the broker, however many clients want it; each publication is encoded once per wire form
+ *            and shared; positions, gaps and re-synchronisation; answers exactly once.
+ * Does not:  know chat, JSON, paths, or where channels live (behind the link).
+ * Runs in:   workers and the admin process, over one link each.
+ *
+ * Deliveries of one turn to one channel are gathered into one buffer per wire form; at the end of the turn its subscribers get one
+ * pointer each. A subscriber who joins or leaves in between sees exactly what it should, because the gathered part is handed
+ * out first.
+ */
+#ifndef SERVER_HUB_HUB_H
+#define SERVER_HUB_HUB_H
+
+#include "common/base/ids.h"
+#include "common/base/list.h"
+#include "common/ipc/ipc_msg.h"
+#include "common/svc/evloop.h"
+#include "common/svc/sock.h"
+#include "server/conn/conn.h"
+
+struct hub;
+struct hub_client;
+
+/* What the data of a publication is; opaque to the broker, known to all front ends. */
+enum payload_kind {
+	PAYLOAD_JSON = 0,	/* any JSON value, from `publish` or the server API */
+	PAYLOAD_CHAT = 1,	/* members of a JSON object, without braces: "type":"chat",... */
+	PAYLOAD_TEXT = 2,	/* UTF-8 text, byte for byte (/broadcast) */
+	PAYLOAD_BINARY = 3,	/* bytes */
+};
+
+struct hub_position {
+	char epoch[EPOCH_TEXT_MAX + 1];
+	uint64_t offset;
+};
+
+/* --- wire forms: how publications reach the clients of a front end --- */
+
+struct hub_publication {
+	struct slice channel, epoch, data;
+	uint64_t offset, time_ms;
+	uint8_t kind;
+};
+struct hub_member_event {
+	struct slice channel, member, info;
+	uint32_t member_count;
+	bool is_join;
+};
+
+/* The opcode of the message, or HUB_SKIP: nothing for these clients. */
+enum { HUB_SKIP = 0 };
+
+struct hub_form {
+	const char *name;
+	/* Append the payload of ONE WebSocket message to `out`. */
+	uint8_t (*publication)(const struct hub_publication *p, struct buf *out, void *arg);
+	/* May be called for 0, 1, .. until it returns HUB_SKIP: an event can be several messages. Sets *count_later when the
+	 * room is too large to announce each: then member_count() follows within a second. */
+	uint8_t (*member_event)(const struct hub_member_event *m, unsigned part, bool *count_later, struct buf *out, void *arg);
+	uint8_t (*member_count)(struct slice channel, uint32_t count, struct buf *out, void *arg);
+	/* Offsets were lost: positions from before are worth nothing. */
+	uint8_t (*reset)(struct slice channel, const struct hub_position *p, struct buf *out, void *arg);
+	void *arg;
+};
+
+enum { HUB_FORMS_MAX = 4 };
+
+/* --- the hub of a process --- */
+
+struct hub_settings {
+	struct sock_addr broker;		/* where the link connects to */
+	enum { HUB_WORKER, HUB_ADMIN } role;
+	uint32_t slot;
+	size_t link_queue_bytes, link_message_bytes;
+	uint64_t broker_timeout_ms, linger_ms;
+};
+
+/* Returns owned. `forms` is an array of `form_count` forms that outlives the hub; hub_client.form is an index into it. */
+struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, const struct hub_form *forms, size_t form_count)
+    MUST_CHECK;
+void hub_free(struct hub **h);
+/* End of a turn, before the connections are flushed: hands out what was gathered, flushes the link. */
+void hub_turn_end(struct hub *h);
+bool hub_is_linked(const struct hub *h);
+/* Requests still without an answer. */
+size_t hub_pending(const struct hub *h);
+
+/* --- a client of the hub: embedded in a front end's session --- */
+
+struct hub_client {
+	struct hub *hub;
+	struct conn *conn;	/* borrowed; NULL for a client that only asks (server API) */
+	struct list subs;	/* struct sub: its channels */
+	struct list requests;	/* its unanswered ones */
+	struct list link;	/* on the hub's list of members, when it has an identity */
+	struct hub_identity *identity;	/* owned; NULL until hub_identify() succeeded */
+	uint32_t sub_count;
+	uint8_t form;
+};
+
+struct hub_result {
+	enum ipc_result result;
+	struct hub_position position;	/* publish: OK and REPEATED */
+};
+
+/* Borrowed until the callback returns. */
+struct hub_snapshot {
+	enum ipc_result result;		/* OK or UNAVAILABLE; then nothing else is valid */
+	struct slice channel;
+	struct hub_position position;	/* where the client stands now; history(): the channel's top */
+	bool asked_since, recovered, more;
+	struct slice publications;	/* ipc_next_publication() */
+	uint32_t member_count;
+	struct slice members;		/* ipc_next_member() */
+};
+
+struct hub_members {
+	enum ipc_result result;
+	uint32_t member_count;
+	bool more;
+	struct slice members;
+};
+struct hub_channels {
+	enum ipc_result result;
+	bool more;
+	struct slice channels;
+};
+
+/* Callbacks fire exactly once, never inside the call itself, unless the client is finished first: then they never fire. `cookie` is
+ * heap memory or NULL; the hub takes it and frees it afterwards in any case. */
+typedef void (*hub_result_fn)(struct hub_client *c, void *cookie, const struct hub_result *r);
+typedef void (*hub_snapshot_fn)(struct hub_client *c, void *cookie, const struct hub_snapshot *s);
+typedef void (*hub_members_fn)(struct hub_client *c, void *cookie, const struct hub_members *m);
+typedef void (*hub_channels_fn)(struct hub_client *c, void *cookie, const struct hub_channels *m);
+
+void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uint8_t form);
+/* Leaves everything; a member is gone for good if not back within grace_ms. Forgets unanswered requests. */
+void hub_client_fini(struct hub_client *c, uint32_t grace_ms);
+
+/* Claims a member id for this client on all hosts: OK, TAKEN (somebody lives who has another token) or UNAVAILABLE. info: what others
+ * are told of the member. Once per client. Released by hub_client_fini(). */
+void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info,
+    hub_result_fn fn, void *cookie);
+
+enum hub_subscribe_flags {
+	HUB_PRESENT = 1 << 0,	/* the client becomes a member of the channel (needs an identity) */
+};
+/* since: NULL, or the last position seen. limit: missed publications at most. The callback comes at the very moment from which on
+ * every later publication is delivered to the client: what it sends there stands before them all. The client must not be
+ * subscribed to it (hub_is_subscribed), nor be waiting for it. */
+void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
+    uint32_t member_limit, hub_snapshot_fn fn, void *cookie);
+/* Subscribed, or waiting for it. */
+bool hub_is_subscribed(const struct hub_client *c, struct slice channel);
+/* False: it was not. A member leaves at once. */
+bool hub_unsubscribe(struct hub_client *c, struct slice channel);
+
+/* key: NULL, or all that makes the publication the same one (already hashed). flags: IPC_NO_HISTORY or 0. */
+void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind, struct slice data,
+    hub_result_fn fn, void *cookie);
+/* flags: IPC_SINCE (after `position`), IPC_BEFORE (before its offset; 0: the newest). */
+void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,
+    hub_snapshot_fn fn, void *cookie);
+void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn, void *cookie);
+void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice after, uint32_t limit, hub_channels_fn fn,
+    void *cookie);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * proto - the front ends of a worker: which path speaks what
+ *
+ * Each front end is one file that gives a struct conn_ops and, if it receives from channels, a struct hub_form.
+ */
+#ifndef SERVER_PROTO_PROTO_H
+#define SERVER_PROTO_PROTO_H
+
+#include "common/svc/config.h"
+#include "server/hub/hub.h"
+
+enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_COUNT };
+
+/* What the front ends of a process share. Owned by the worker. */
+struct proto_context {
+	struct hub *hub;
+	const struct config *config;
+	struct hub_form forms[FORM_COUNT];
+};
+
+/* Fills context->forms; hub is set by the caller after hub_new(). */
+void proto_init(struct proto_context *context, const struct config *config);
+/* Upgrades the connection to the front end of this path; false when the path is none of ours. */
+bool proto_is_path(struct slice path);
+void proto_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);
+
+/* Channel names: rooms are "room:NAME"; names that begin with '$' are the server's own. */
+#define CHANNEL_ROOM_PREFIX "room:"
+#define CHANNEL_EVERYBODY "$all"
+#define CHANNEL_BROADCAST "$broadcast"
+
+#endif

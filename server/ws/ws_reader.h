@@ -1,0 +1,51 @@
+/*
+ * ws_reader - what a client sends, from bytes to messages (RFC 6455, sections 5 to 8), server side
+ *
+ * Does:      decode headers, unmask in place, join fragments, check UTF-8 as it arrives, enforce every MUST on the receiver.
+ * Does not:  I/O, answer, log, know a clock. Input: hostile.
+ * Memory:    none while no message or frame is half received; a message that lies whole in the input is handed out from there,
+ *            without a copy. Else what has arrived is kept in a buffer that grows with what really came (never with what a
+ *            header claims), up to max_message_bytes.
+ * Later:     permessage-deflate takes its place between frames and messages, behind `rsv_allowed`.
+ */
+#ifndef SERVER_WS_WS_READER_H
+#define SERVER_WS_WS_READER_H
+
+#include "server/ws/ws_frame.h"
+
+struct ws_partial;
+
+struct ws_reader {
+	struct ws_partial *partial;	/* NULL between messages */
+	uint32_t max_message_bytes;
+};
+
+enum ws_item_type {
+	WS_ITEM_MORE = 0,	/* the input is used up */
+	WS_ITEM_TEXT,
+	WS_ITEM_BINARY,
+	WS_ITEM_PING,
+	WS_ITEM_PONG,
+	WS_ITEM_CLOSE,		/* close_code: the peer's, 1005 if it gave none; data: its reason. Feed nothing more */
+	WS_ITEM_BAD,		/* close_code and sentence say why. Feed nothing more */
+};
+
+struct ws_item {
+	enum ws_item_type type;
+	uint16_t close_code;
+	const char *sentence;	/* static */
+	struct slice data;	/* borrowed until the next call */
+	uint32_t frames;	/* how many frames the message came in; for the log */
+};
+
+void ws_reader_init(struct ws_reader *r, uint32_t max_message_bytes);
+void ws_reader_fini(struct ws_reader *r);
+/* Advances *in past what was used, and changes those bytes (unmasking). Call until WS_ITEM_MORE. */
+struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in);
+/* Bytes kept between calls. */
+size_t ws_reader_kept_bytes(const struct ws_reader *r);
+
+/* May this code stand in a close frame (RFC 6455, 7.4)? */
+bool ws_close_code_is_valid(uint16_t code);
+
+#endif
