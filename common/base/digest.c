@@ -1,0 +1,46 @@
+/* digest - the only file that knows libcrypto */
+#include "common/base/digest.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static void digest_with(const EVP_MD *algorithm, struct slice s, uint8_t *out) {
+	/* A NULL of length 0 would be handed on to memcpy(). */
+	if (EVP_Digest(s.len > 0 ? (const void *)s.ptr : "", s.len, out, NULL, algorithm, NULL) != 1) {
+		fputs("herold: libcrypto refuses a digest\n", stderr);
+		abort();
+	}
+}
+
+void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]) {
+	digest_with(EVP_sha1(), s, out);
+}
+
+void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]) {
+	digest_with(EVP_sha256(), s, out);
+}
+
+bool digest_equal(struct slice a, struct slice b) {
+	return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+void random_bytes(void *out, size_t len) {
+	uint8_t *at = out;
+
+	while (len > 0) {
+		ssize_t got = getrandom(at, len, 0);
+
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			perror("herold: getrandom");
+			abort();
+		}
+		at += got;
+		len -= (size_t)got;
+	}
+}

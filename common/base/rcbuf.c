@@ -1,0 +1,73 @@
+/* rcbuf - counted bytes */
+#include "common/base/rcbuf.h"
+
+#include "common/base/mem.h"
+
+static struct rcbuf *resized(struct rcbuf *r, size_t cap) {
+	if (cap > UINT32_MAX)
+		return NULL;
+	r = mem_try_realloc(r, sizeof(*r) + cap);
+	if (r != NULL)
+		r->cap = (uint32_t)cap;
+	return r;
+}
+
+struct rcbuf *rcbuf_try_new(size_t cap) {
+	struct rcbuf *r = resized(NULL, cap);
+
+	if (r == NULL)
+		return NULL;
+	r->refs = 1;
+	r->len = 0;
+	return r;
+}
+
+struct rcbuf *rcbuf_copy(struct slice s) {
+	struct rcbuf *r;
+
+	BUG_ON(s.len > UINT32_MAX);
+	r = mem_alloc(sizeof(*r) + s.len);
+	r->refs = 1;
+	r->cap = (uint32_t)s.len;
+	r->len = 0;
+	rcbuf_add(r, s);
+	return r;
+}
+
+bool rcbuf_try_grow(struct rcbuf **r, size_t more) {
+	struct rcbuf *grown;
+	size_t need, cap;
+
+	BUG_ON((*r)->refs != 1);
+	if (more <= (*r)->cap - (*r)->len)
+		return true;
+	if (more > UINT32_MAX - (*r)->len)
+		return false;
+	need = (*r)->len + more;
+	cap = (size_t)(*r)->cap + (*r)->cap / 2;
+	if (cap < need || cap > UINT32_MAX)
+		cap = need;
+	grown = resized(*r, cap);
+	if (grown == NULL)
+		return false;
+	*r = grown;
+	return true;
+}
+
+void rcbuf_add(struct rcbuf *r, struct slice s) {
+	BUG_ON(s.len > r->cap - r->len);
+	if (s.len > 0)
+		memcpy(r->data + r->len, s.ptr, s.len);
+	r->len += (uint32_t)s.len;
+}
+
+void rcbuf_unref(struct rcbuf **r) {
+	struct rcbuf *was = *r;
+
+	*r = NULL;
+	if (was == NULL)
+		return;
+	BUG_ON(was->refs == 0);
+	if (--was->refs == 0)
+		mem_free(was);
+}
