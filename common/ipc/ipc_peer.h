@@ -42,6 +42,9 @@ void ipc_peer_flush_late(struct ipc_peer *p);
 /* While paused nothing is received (what waits is kept, by the kernel or here). */
 void ipc_peer_pause(struct ipc_peer *p, bool is_paused);
 
+/* Lost because of bytes that are no message, or too long a one. */
+bool ipc_peer_is_bad(const struct ipc_peer *p);
+/* Waiting to be sent, late messages too. */
 size_t ipc_peer_queued_bytes(const struct ipc_peer *p);
 /* Position in the stream of sent bytes behind the message last queued by ipc_peer_send, and what the kernel has taken. */
 uint64_t ipc_peer_queued_total(const struct ipc_peer *p);

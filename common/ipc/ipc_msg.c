@@ -1,0 +1,233 @@
+/* ipc_msg - sizes, bytes and names of the link's messages, all made from ipc_msg.tbl */
+#include "common/ipc/ipc_msg.h"
+
+#include "common/base/buf.h"
+
+static const char *const type_names[IPC_TYPE_COUNT] = {
+	[IPC_NONE] = "none",
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) [IPC_##name] = #name,
+#include "common/ipc/ipc_msg.tbl"
+};
+
+const char *ipc_type_name(enum ipc_type type) {
+	return (unsigned)type < IPC_TYPE_COUNT ? type_names[type] : "unknown";
+}
+
+/* Each length is checked before it is added, so the sum cannot wrap. */
+#define U8(n) bytes += 1;
+#define U16(n) bytes += 2;
+#define U32(n) bytes += 4;
+#define U64(n) bytes += 8;
+#define STR(n) \
+	if (m->n.len > UINT16_MAX) \
+		return 0; \
+	bytes += 2 + m->n.len;
+#define BYTES(n) \
+	if (m->n.len > UINT32_MAX) \
+		return 0; \
+	bytes += 4 + m->n.len;
+#define KEY(n) bytes += IPC_KEY_BYTES;
+#define IPC_MSG(name, fields) \
+	static size_t size_##name(const struct ipc_##name *m UNUSED) { \
+		size_t bytes = IPC_HEADER_BYTES; \
+\
+		fields return bytes <= UINT32_MAX ? bytes : 0; \
+	}
+#include "common/ipc/ipc_msg.tbl"
+
+static uint8_t *put_number(uint8_t *at, uint64_t value, unsigned bytes) {
+	for (unsigned i = bytes; i > 0; i--) {
+		at[i - 1] = (uint8_t)value;
+		value >>= 8;
+	}
+	return at + bytes;
+}
+
+static uint8_t *put_raw(uint8_t *at, const uint8_t *ptr, size_t len) {
+	if (len > 0)
+		memcpy(at, ptr, len);
+	return at + len;
+}
+
+#define U8(n) at = put_number(at, m->n, 1);
+#define U16(n) at = put_number(at, m->n, 2);
+#define U32(n) at = put_number(at, m->n, 4);
+#define U64(n) at = put_number(at, m->n, 8);
+#define STR(n) at = put_raw(put_number(at, m->n.len, 2), m->n.ptr, m->n.len);
+#define BYTES(n) at = put_raw(put_number(at, m->n.len, 4), m->n.ptr, m->n.len);
+#define KEY(n) at = put_raw(at, m->n, IPC_KEY_BYTES);
+#define IPC_MSG(name, fields) \
+	static uint8_t *write_##name(const struct ipc_##name *m, uint8_t *at) { \
+		fields return at; \
+	}
+#include "common/ipc/ipc_msg.tbl"
+
+static void get_key(struct wire_reader *r, uint8_t out[IPC_KEY_BYTES]) {
+	struct slice key = wire_get_fixed(r, IPC_KEY_BYTES);
+
+	if (key.len == IPC_KEY_BYTES)
+		memcpy(out, key.ptr, IPC_KEY_BYTES);
+	else
+		memset(out, 0, IPC_KEY_BYTES);
+}
+
+#define U8(n) m->n = wire_get_u8(r);
+#define U16(n) m->n = wire_get_u16(r);
+#define U32(n) m->n = wire_get_u32(r);
+#define U64(n) m->n = wire_get_u64(r);
+#define STR(n) m->n = wire_get_str16(r);
+#define BYTES(n) m->n = wire_get_bytes(r);
+#define KEY(n) get_key(r, m->n);
+#define IPC_MSG(name, fields) \
+	static void read_##name(struct wire_reader *r, struct ipc_##name *m) { \
+		fields \
+	}
+#include "common/ipc/ipc_msg.tbl"
+
+size_t ipc_size(enum ipc_type type, const void *message) {
+	switch (type) {
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) \
+	case IPC_##name: \
+		return size_##name(message);
+#include "common/ipc/ipc_msg.tbl"
+	case IPC_NONE:
+	case IPC_TYPE_COUNT:
+		break;
+	}
+	return 0;
+}
+
+void ipc_write(enum ipc_type type, const void *message, uint8_t *out) {
+	uint8_t *end = out;
+
+	switch (type) {
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) \
+	case IPC_##name: \
+		end = write_##name(message, out + IPC_HEADER_BYTES); \
+		break;
+#include "common/ipc/ipc_msg.tbl"
+	case IPC_NONE:
+	case IPC_TYPE_COUNT:
+		break;
+	}
+	BUG_ON(end == out);
+	/* The length does not count itself. */
+	put_number(out, (size_t)(end - out) - 4, 4);
+	out[4] = (uint8_t)type;
+}
+
+struct rcbuf *ipc_encode(enum ipc_type type, const void *message) {
+	size_t bytes = ipc_size(type, message);
+	struct rcbuf *r;
+
+	if (bytes == 0 || (r = rcbuf_try_new(bytes)) == NULL)
+		return NULL;
+	ipc_write(type, message, r->data);
+	r->len = (uint32_t)bytes;
+	return r;
+}
+
+bool ipc_decode(enum ipc_type type, struct slice body, union ipc_any *out) {
+	struct wire_reader r = wire_reader_of(body);
+
+	switch (type) {
+#define U8(n)
+#define U16(n)
+#define U32(n)
+#define U64(n)
+#define STR(n)
+#define BYTES(n)
+#define KEY(n)
+#define IPC_MSG(name, fields) \
+	case IPC_##name: \
+		read_##name(&r, &out->name); \
+		return wire_reader_done(&r);
+#include "common/ipc/ipc_msg.tbl"
+	case IPC_NONE:
+	case IPC_TYPE_COUNT:
+		break;
+	}
+	return false;
+}
+
+static void put_key(struct buf *b, const uint8_t key[IPC_KEY_BYTES]) {
+	buf_add(b, slice_of(key, IPC_KEY_BYTES));
+}
+
+void ipc_put_publication(struct buf *b, const struct ipc_publication *p) {
+	wire_put_u64(b, p->offset);
+	wire_put_u64(b, p->time_ms);
+	wire_put_u8(b, p->kind);
+	put_key(b, p->key);
+	wire_put_bytes(b, p->data);
+}
+
+void ipc_put_member(struct buf *b, const struct ipc_member *m) {
+	wire_put_str16(b, m->member);
+	wire_put_bytes(b, m->info);
+}
+
+void ipc_put_channel(struct buf *b, const struct ipc_channel *c) {
+	wire_put_str16(b, c->channel);
+	wire_put_str16(b, c->epoch);
+	wire_put_u64(b, c->offset);
+	wire_put_u32(b, c->member_count);
+}
+
+/* *rest moves on only over a record that is whole. */
+static bool next_done(struct slice *rest, const struct wire_reader *r) {
+	if (r->failed)
+		return false;
+	*rest = r->rest;
+	return true;
+}
+
+bool ipc_next_publication(struct slice *rest, struct ipc_publication *out) {
+	struct wire_reader r = wire_reader_of(*rest);
+
+	out->offset = wire_get_u64(&r);
+	out->time_ms = wire_get_u64(&r);
+	out->kind = wire_get_u8(&r);
+	get_key(&r, out->key);
+	out->data = wire_get_bytes(&r);
+	return next_done(rest, &r);
+}
+
+bool ipc_next_member(struct slice *rest, struct ipc_member *out) {
+	struct wire_reader r = wire_reader_of(*rest);
+
+	out->member = wire_get_str16(&r);
+	out->info = wire_get_bytes(&r);
+	return next_done(rest, &r);
+}
+
+bool ipc_next_channel(struct slice *rest, struct ipc_channel *out) {
+	struct wire_reader r = wire_reader_of(*rest);
+
+	out->channel = wire_get_str16(&r);
+	out->epoch = wire_get_str16(&r);
+	out->offset = wire_get_u64(&r);
+	out->member_count = wire_get_u32(&r);
+	return next_done(rest, &r);
+}
