@@ -39,6 +39,8 @@ bool config_set_environment(struct config *c, char *const *environment, struct e
 /* What no single option can say (combinations). */
 bool config_check(const struct config *c, struct errbuf *e) MUST_CHECK;
 bool config_has_option(struct slice name);
+/* Largest message of the link between worker and broker: a publication, or a channel's history, and what is around it. */
+size_t config_link_message_bytes(const struct config *c);
 
 /* NAME=VALUE lines of everything, for the sealed descriptor that a child reads. */
 void config_write_lines(const struct config *c, struct buf *out);

@@ -52,7 +52,7 @@ struct conn_host {
 	/* A connection that owed an answer is gone; only called when its user pointer is set. */
 	void (*on_gone)(struct conn *c);
 	/* Largest body on this path; 0: none is accepted (413). */
-	size_t (*body_max)(const struct http_request *r);
+	size_t (*body_max)(const struct http_request *r, void *arg);
 	void *arg;
 };
 
