@@ -1,5 +1,6 @@
 /* The unit tests: every suite, or those named on the command line. CK_FORK=no runs them in one process. */
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
