@@ -1,0 +1,184 @@
+/* evloop - turns of libevent's loop, each with an end where queues are flushed and closed objects freed */
+#include "common/svc/evloop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/mem.h"
+#include "common/svc/log.h"
+
+STATIC_ASSERT(EVLOOP_READ == EV_READ && EVLOOP_WRITE == EV_WRITE, "io callbacks get libevent's bits as they are");
+
+enum { WANT_MASK = EVLOOP_READ | EVLOOP_WRITE };
+
+/* Apart from the loop, because reading the time does not change the loop. */
+struct turn_clock {
+	uint64_t now_ms, wall_ms;
+	bool is_read;		/* in this turn */
+};
+
+struct evloop {
+	struct event_base *base;
+	struct turn_clock *clock;
+	evloop_fn turn_end;
+	void *turn_end_arg;
+	bool is_running, is_stopped, is_hurried;
+};
+
+static uint64_t clock_ms(clockid_t id) {
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+struct evloop *evloop_new(void) {
+	struct evloop *loop = mem_zalloc(sizeof(*loop));
+	struct event_config *settings = event_config_new();
+
+	loop->clock = mem_zalloc(sizeof(*loop->clock));
+	/* No changelist: it would keep a shared listener, closed right after it was stopped, in the epoll set. */
+	if (settings != NULL &&
+	    event_config_set_flag(settings, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		loop->base = event_base_new_with_config(settings);
+	if (settings != NULL)
+		event_config_free(settings);
+	if (loop->base == NULL) {
+		log_line(LOG_ERROR, "no event loop to be had", LF_TEXT("error", strerror(errno)));
+		exit(EXIT_FAILURE);
+	}
+	return loop;
+}
+
+void evloop_free(struct evloop **loop) {
+	if (*loop == NULL)
+		return;
+	event_base_free((*loop)->base);
+	mem_free((*loop)->clock);
+	mem_free(*loop);
+	*loop = NULL;
+}
+
+void evloop_on_turn_end(struct evloop *loop, evloop_fn fn, void *arg) {
+	loop->turn_end = fn;
+	loop->turn_end_arg = arg;
+}
+
+void evloop_run(struct evloop *loop) {
+	loop->is_running = true;
+	loop->is_stopped = false;
+	while (!loop->is_stopped) {
+		int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY | (loop->is_hurried ? EVLOOP_NONBLOCK : 0);
+
+		loop->is_hurried = false;
+		loop->clock->is_read = false;
+		if (event_base_loop(loop->base, flags) < 0) {
+			log_line(LOG_ERROR, "the event loop failed", LF_TEXT("error", strerror(errno)));
+			exit(EXIT_FAILURE);
+		}
+		if (loop->turn_end != NULL)
+			loop->turn_end(loop->turn_end_arg);
+	}
+	loop->is_running = false;
+}
+
+void evloop_stop(struct evloop *loop) {
+	loop->is_stopped = true;
+}
+
+void evloop_do_not_wait(struct evloop *loop) {
+	loop->is_hurried = true;
+}
+
+/* Read when first asked for, which is after the wait: nobody runs between the end of a turn and its next events. */
+static const struct turn_clock *turn_clock(const struct evloop *loop) {
+	struct turn_clock *c = loop->clock;
+
+	if (!c->is_read || !loop->is_running) {
+		c->now_ms = clock_ms(CLOCK_MONOTONIC);
+		c->wall_ms = clock_ms(CLOCK_REALTIME);
+		c->is_read = true;
+	}
+	return c;
+}
+
+uint64_t evloop_now_ms(const struct evloop *loop) {
+	return turn_clock(loop)->now_ms;
+}
+
+uint64_t evloop_wall_ms(const struct evloop *loop) {
+	return turn_clock(loop)->wall_ms;
+}
+
+/* Fails only when the kernel has no memory or the user's epoll watches are used up; the owner's deadline ends such a one. */
+static void event_start(struct event *e) {
+	if (event_add(e, NULL) != 0)
+		log_line(LOG_ERROR, "cannot watch a descriptor", LF_I("fd", event_get_fd(e)), LF_TEXT("error", strerror(errno)));
+}
+
+void evloop_io_start(struct evloop *loop, struct evloop_io *io, int fd, short want, evloop_io_fn fn, void *arg) {
+	evloop_io_stop(io);
+	event_assign(&io->event, loop->base, fd, (short)(want | EV_PERSIST), fn, arg);
+	event_start(&io->event);
+}
+
+void evloop_io_want(struct evloop_io *io, short want) {
+	struct event *e = &io->event;
+	struct event_base *base = event_get_base(e);
+	event_callback_fn fn = event_get_callback(e);
+	void *arg = event_get_callback_arg(e);
+	int fd = event_get_fd(e);
+	struct event bridge;
+
+	if ((event_pending(e, WANT_MASK, NULL) & WANT_MASK) == want)
+		return;
+	if (want == 0) {
+		event_del(e);
+		return;
+	}
+	/* The bridge watches the descriptor while the event changes sides: so the kernel sees one modification, and not a removal
+	 * and an addition. */
+	event_assign(&bridge, base, fd, (short)(want | EV_PERSIST), fn, arg);
+	event_start(&bridge);
+	event_del(e);
+	event_assign(e, base, fd, (short)(want | EV_PERSIST), fn, arg);
+	event_start(e);
+	event_del(&bridge);
+}
+
+void evloop_io_stop(struct evloop_io *io) {
+	if (event_initialized(&io->event))
+		event_del(&io->event);
+}
+
+static void on_timer(int fd, short what, void *arg) {
+	struct evloop_timer *t = arg;
+
+	(void)fd;
+	(void)what;
+	t->fn(t->arg);
+}
+
+void evloop_timer_init(struct evloop *loop, struct evloop_timer *t, evloop_fn fn, void *arg) {
+	event_assign(&t->event, loop->base, -1, 0, on_timer, t);
+	t->fn = fn;
+	t->arg = arg;
+}
+
+void evloop_timer_start(struct evloop_timer *t, uint64_t ms) {
+	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	if (event_add(&t->event, &tv) != 0) {
+		log_text(LOG_ERROR, "no memory for a timer");
+		abort();
+	}
+}
+
+void evloop_timer_stop(struct evloop_timer *t) {
+	if (event_initialized(&t->event))
+		event_del(&t->event);
+}

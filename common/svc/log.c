@@ -1,0 +1,207 @@
+/* log - one line per event, composed in fixed memory and written with one system call */
+#include "common/svc/log.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/utf8.h"
+
+/* Pipes keep writes of up to PIPE_BUF bytes whole; longer lines of several processes would mix. */
+enum { LINE_BYTES = PIPE_BUF, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
+
+static struct {
+	enum log_level level;
+	enum log_format format;
+	char process[32];
+} log_state = { .level = LOG_INFO };
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+struct line {
+	char text[LINE_BYTES];
+	size_t len;		/* len <= LINE_BYTES - TAIL_BYTES */
+	bool is_full;		/* nothing more is added */
+	bool is_json;
+};
+
+void log_setup(enum log_level level, enum log_format format, const char *process) {
+	log_state.level = level;
+	log_state.format = format;
+	snprintf(log_state.process, sizeof(log_state.process), "%s", process);
+}
+
+void log_set_level(enum log_level level) {
+	log_state.level = level;
+}
+
+bool log_is_on(enum log_level level) {
+	return level <= log_state.level;
+}
+
+static void line_add(struct line *l, const char *bytes, size_t len) {
+	if (l->is_full || len > LINE_BYTES - TAIL_BYTES - l->len) {
+		l->is_full = true;
+		return;
+	}
+	memcpy(l->text + l->len, bytes, len);
+	l->len += len;
+}
+
+PRINTF_LIKE(2, 3)
+static void line_addf(struct line *l, const char *format, ...) {
+	char text[128];
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	line_add(l, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
+}
+
+/* Length of the character that `s` begins with; 0 when it is no UTF-8. */
+static size_t character_bytes(struct slice s) {
+	struct utf8_state state = { 0 };
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (!utf8_feed(&state, slice_of(s.ptr + i, 1)))
+			return 0;
+		if (utf8_is_complete(&state))
+			return i + 1;
+	}
+	return 0;
+}
+
+static void line_add_escape(struct line *l, uint8_t c, bool is_character) {
+	if (c == '\n')
+		line_add(l, "\\n", 2);
+	else if (c == '\r')
+		line_add(l, "\\r", 2);
+	else if (c == '\t')
+		line_add(l, "\\t", 2);
+	else if (!l->is_json)
+		line_addf(l, "\\x%02x", c);
+	else
+		line_addf(l, "\\u%04x", is_character ? c : 0xfffd);
+}
+
+/* The inside of a quoted value. */
+static void line_add_quoted(struct line *l, struct slice s) {
+	size_t left = s.len < VALUE_BYTES ? s.len : VALUE_BYTES;
+	bool is_cut = s.len > VALUE_BYTES;
+
+	for (size_t used; left > 0; s = slice_skip(s, used), left -= used) {
+		uint8_t c = s.ptr[0];
+
+		used = character_bytes(slice_of(s.ptr, left));
+		if (used == 0) {
+			used = 1;
+			if (is_cut && left < 4)
+				break;
+			line_add_escape(l, c, false);
+		} else if (c < 0x20 || c == 0x7f) {
+			line_add_escape(l, c, true);
+		} else if (used == 2 && c == 0xc2 && s.ptr[1] < 0xa0) {
+			/* C1 controls: some terminals take U+009B for the start of a command. */
+			line_add_escape(l, s.ptr[1], true);
+		} else if (c == '"' || c == '\\') {
+			line_add(l, (const char[]){ '\\', (char)c }, 2);
+		} else {
+			line_add(l, (const char *)s.ptr, used);
+		}
+	}
+	if (is_cut)
+		line_add(l, "...", 3);
+}
+
+static bool is_bare(struct slice s) {
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.ptr[i];
+
+		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=')
+			return false;
+	}
+	return s.len > 0 && s.len <= VALUE_BYTES;
+}
+
+static void line_add_text(struct line *l, const char *key, struct slice value, bool may_be_bare) {
+	line_addf(l, l->is_json ? ",\"%s\":" : " %s=", key);
+	if (!l->is_json && may_be_bare && is_bare(value)) {
+		line_add(l, (const char *)value.ptr, value.len);
+		return;
+	}
+	line_add(l, "\"", 1);
+	line_add_quoted(l, value);
+	line_add(l, "\"", 1);
+}
+
+static void line_add_field(struct line *l, const struct log_field *f) {
+	size_t start = l->len;
+	const char *lead = l->is_json ? ",\"" : " ", *behind = l->is_json ? "\":" : "=";
+
+	if (l->is_full)
+		return;
+	switch (f->type) {
+	case LOG_FIELD_SLICE:
+		line_add_text(l, f->key, f->text, true);
+		break;
+	case LOG_FIELD_U64:
+		line_addf(l, "%s%s%s%llu", lead, f->key, behind, (unsigned long long)f->number);
+		break;
+	case LOG_FIELD_I64:
+		line_addf(l, "%s%s%s%lld", lead, f->key, behind, (long long)f->number);
+		break;
+	}
+	/* Half a field would be a lie, and bad JSON. */
+	if (l->is_full)
+		l->len = start;
+}
+
+static void line_add_head(struct line *l, enum log_level level) {
+	struct timespec now;
+	struct tm utc;
+	char when[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
+	line_addf(l, l->is_json ? "{\"time\":\"%s.%03uZ\",\"level\":\"%s\"" : "%s.%03uZ %s", when,
+	    (unsigned)(now.tv_nsec / 1000000), level_names[level]);
+	if (log_state.process[0] != '\0')
+		line_addf(l, l->is_json ? ",\"process\":\"%s\"" : " %s", log_state.process);
+	line_addf(l, l->is_json ? ",\"pid\":%d" : " pid=%d", (int)getpid());
+}
+
+static void line_end(struct line *l) {
+	const char *end = l->is_json ? "}\n" : "\n";
+
+	if (l->is_full)
+		end = l->is_json ? ",\"cut\":true}\n" : " cut=true\n";
+	memcpy(l->text + l->len, end, strlen(end));
+	l->len += strlen(end);
+}
+
+void log_emit(enum log_level level, const char *message, const struct log_field *fields) {
+	struct line l;
+	int saved = errno;
+	ssize_t written;
+
+	if (!log_is_on(level))
+		return;
+	l.len = 0;
+	l.is_full = false;
+	l.is_json = log_state.format == LOG_FORMAT_JSON;
+	line_add_head(&l, level);
+	line_add_text(&l, "message", slice_text(message), false);
+	for (; fields != NULL && fields->key != NULL; fields++)
+		line_add_field(&l, fields);
+	line_end(&l);
+	do {
+		written = write(STDERR_FILENO, l.text, l.len);
+	} while (written < 0 && errno == EINTR);
+	errno = saved;
+}
