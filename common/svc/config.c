@@ -1,0 +1,274 @@
+/* config - values of the options as text: defaults, ranges, units, lists */
+#include "common/svc/config.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/base/utf8.h"
+#include "common/svc/config_option.h"
+#include "common/svc/sock.h"
+
+enum { LISTENERS_MAX = 16 };
+#define ENVIRONMENT_PREFIX "HEROLD_"
+
+static const struct config_option options[] = {
+#define OPTION_INT(name, def, min, max, unit, reload, help) \
+	{ #name, OPTION_IS_INT, offsetof(struct config, name), #def, min, max, UNIT_##unit, "", OPTION_##reload, false, help },
+#define OPTION_ENUM(name, def, values, reload, help) \
+	{ #name, OPTION_IS_ENUM, offsetof(struct config, name), def, 0, 0, UNIT_count, values, OPTION_##reload, false, help },
+#define OPTION_TEXT(name, def, secret, reload, help) \
+	{ #name, OPTION_IS_TEXT, offsetof(struct config, name), def, 0, 0, UNIT_count, "", OPTION_##reload, OPTION_##secret, help },
+#define OPTION_LIST(name, def, reload, help) \
+	{ #name, OPTION_IS_LIST, offsetof(struct config, name), def, 0, 0, UNIT_count, "", OPTION_##reload, false, help },
+#include "common/svc/options.tbl"
+};
+
+const struct config_option *config_options(size_t *count) {
+	*count = ARRAY_LEN(options);
+	return options;
+}
+
+const void *config_value(const struct config *c, const struct config_option *o) {
+	return (const char *)c + o->offset;
+}
+
+static void *value_of(struct config *c, const struct config_option *o) {
+	return (char *)c + o->offset;
+}
+
+static const struct config_option *option_find(struct slice name) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (slice_eq_text(name, options[i].name))
+			return &options[i];
+	}
+	return NULL;
+}
+
+bool config_has_option(struct slice name) {
+	return option_find(name) != NULL;
+}
+
+static void list_fini(struct text_list *l) {
+	for (size_t i = 0; i < l->count; i++)
+		mem_free(l->item[i]);
+	mem_free(l->item);
+	*l = (struct text_list){ NULL, 0 };
+}
+
+void config_init(struct config *c) {
+	struct errbuf e;
+
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		BUG_ON(!config_set(c, slice_text(options[i].name), slice_text(options[i].def), &e));
+}
+
+void config_fini(struct config *c) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		void *value = value_of(c, &options[i]);
+
+		if (options[i].type == OPTION_IS_TEXT)
+			mem_free(*(char **)value);
+		else if (options[i].type == OPTION_IS_LIST)
+			list_fini(value);
+	}
+	memset(c, 0, sizeof(*c));
+}
+
+/* --- one value --- */
+
+/* Control characters would break log lines and the lines that a child reads; other bytes would break the chat's text. */
+static bool is_plain_text(struct slice s) {
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+			return false;
+	}
+	return utf8_is_valid(s);
+}
+
+static bool refuse(const struct config_option *o, struct slice value, struct errbuf *e) {
+	char allowed[CONFIG_ALLOWED_MAX];
+	bool is_shown = !o->is_secret && is_plain_text(value) && value.len <= 200;
+
+	config_allowed_text(o, allowed);
+	return errbuf_set(e, "%s: %s%.*s%s is not allowed, but %s", o->name, is_shown ? "\"" : "",
+	    is_shown ? (int)value.len : 10, is_shown ? (const char *)value.ptr : "this value", is_shown ? "\"" : "", allowed);
+}
+
+static bool parse_int(const struct config_option *o, struct slice text, int64_t *out) {
+	uint64_t number, factor = 1;
+
+	if (o->unit == UNIT_bytes && text.len > 1) {
+		switch (tolower(text.ptr[text.len - 1])) {
+		case 'k':
+			factor = 1024;
+			break;
+		case 'm':
+			factor = 1024 * 1024;
+			break;
+		case 'g':
+			factor = 1024 * 1024 * 1024;
+			break;
+		}
+		if (factor > 1)
+			text.len--;
+	}
+	if (!slice_to_u64(text, &number) || number > (uint64_t)o->max / factor)
+		return false;
+	number *= factor;
+	if ((int64_t)number < o->min)
+		return false;
+	*out = (int64_t)number;
+	return true;
+}
+
+static bool parse_enum(const struct config_option *o, struct slice text, int *out) {
+	struct slice rest = slice_text(o->values), part;
+
+	for (int i = 0; slice_next_part(&rest, '|', &part); i++) {
+		if (slice_eq(part, text)) {
+			*out = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_list(struct slice text, struct text_list *out) {
+	struct slice rest = slice_trim(text), part;
+	struct text_list list = { NULL, 0 };
+
+	while (text.len > 0 && slice_next_part(&rest, ',', &part)) {
+		part = slice_trim(part);
+		if (part.len == 0 || !is_plain_text(part)) {
+			list_fini(&list);
+			return false;
+		}
+		list.item = mem_realloc(list.item, (list.count + 1) * sizeof(char *));
+		list.item[list.count++] = slice_dup_text(part);
+	}
+	list_fini(out);
+	*out = list;
+	return true;
+}
+
+static bool parse_text(struct slice text, char **out) {
+	if (!is_plain_text(text))
+		return false;
+	mem_free(*out);
+	*out = slice_dup_text(text);
+	return true;
+}
+
+static bool option_parse(const struct config_option *o, struct slice value, void *out) {
+	switch (o->type) {
+	case OPTION_IS_INT:
+		return parse_int(o, value, out);
+	case OPTION_IS_ENUM:
+		return parse_enum(o, value, out);
+	case OPTION_IS_TEXT:
+		return parse_text(value, out);
+	case OPTION_IS_LIST:
+		return parse_list(value, out);
+	}
+	return false;
+}
+
+bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) {
+	const struct config_option *o = option_find(name);
+
+	if (o == NULL)
+		return errbuf_set(e, "there is no option \"%.*s\" (--help lists them)", (int)(name.len < 100 ? name.len : 100),
+		    (const char *)name.ptr);
+	return option_parse(o, value, value_of(c, o)) || refuse(o, value, e);
+}
+
+/* --- many values --- */
+
+static bool set_variable(struct config *c, const char *variable, struct errbuf *e) {
+	const char *is = strchr(variable, '=');
+	struct slice name = slice_text(variable), value = SLICE_EMPTY;
+	struct errbuf why;
+	char lower[64];
+	size_t len;
+
+	if (is != NULL) {
+		name.len = (size_t)(is - variable);
+		value = slice_text(is + 1);
+	}
+	len = name.len - strlen(ENVIRONMENT_PREFIX);
+	if (len >= sizeof(lower))
+		return errbuf_set(e, "environment variable %.100s...: there is no such option (--help lists them)", variable);
+	for (size_t i = 0; i < len; i++)
+		lower[i] = (char)tolower((unsigned char)variable[strlen(ENVIRONMENT_PREFIX) + i]);
+	if (!config_set(c, slice_of(lower, len), value, &why))
+		return errbuf_set(e, "environment variable %.*s: %.400s", SLICE_ARGS(name), why.text);
+	return true;
+}
+
+bool config_set_environment(struct config *c, char *const *environment, struct errbuf *e) {
+	for (; *environment != NULL; environment++) {
+		if (slice_starts_with(slice_text(*environment), ENVIRONMENT_PREFIX) && !set_variable(c, *environment, e))
+			return false;
+	}
+	return true;
+}
+
+static bool check_addresses(const char *name, const struct text_list *list, struct errbuf *e) {
+	struct sock_addr address;
+	struct errbuf why;
+
+	if (list->count == 0 || list->count > LISTENERS_MAX)
+		return errbuf_set(e, "%s: %zu addresses are not allowed, but 1 to %d", name, list->count, LISTENERS_MAX);
+	for (size_t i = 0; i < list->count; i++) {
+		if (!sock_parse(list->item[i], &address, &why))
+			return errbuf_set(e, "%s: %.400s", name, why.text);
+	}
+	return true;
+}
+
+bool config_check(const struct config *c, struct errbuf *e) {
+	if (c->history_bytes > c->history_total_bytes)
+		return errbuf_set(e, "history_bytes: %lld is not allowed, but at most history_total_bytes (%lld)",
+		    (long long)c->history_bytes, (long long)c->history_total_bytes);
+	return check_addresses("listen", &c->listen, e) && check_addresses("admin_listen", &c->admin_listen, e);
+}
+
+bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {
+	struct slice line, name;
+
+	while (slice_next_part(&lines, '\n', &line)) {
+		if (line.len == 0)
+			continue;
+		if (!slice_next_part(&line, '=', &name) || !config_set(c, name, line, e))
+			return false;
+	}
+	return true;
+}
+
+static bool is_same(const struct config *a, const struct config *b, const struct config_option *o) {
+	struct buf x, y;
+	bool same;
+
+	buf_init(&x, SIZE_MAX);
+	buf_init(&y, SIZE_MAX);
+	config_add_value(a, o, &x);
+	config_add_value(b, o, &y);
+	same = slice_eq(buf_slice(&x), buf_slice(&y));
+	buf_fini(&x);
+	buf_fini(&y);
+	return same;
+}
+
+void config_add_changes(const struct config *a, const struct config *b, bool by_reload, struct buf *out) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		const struct config_option *o = &options[i];
+
+		if ((o->reload == OPTION_RELOAD) != by_reload || is_same(a, b, o))
+			continue;
+		if (out->len > 0)
+			buf_add_u8(out, ',');
+		buf_add_text(out, o->name);
+	}
+}

@@ -1,0 +1,245 @@
+/* test_config - every option: default, range, unit, list, environment, lines */
+#include <check.h>
+#include <stdlib.h>
+
+#include "common/svc/config.h"
+#include "common/svc/config_option.h"
+
+static struct config config;
+static struct errbuf err;
+
+static void setup(void) {
+	config_init(&config);
+	err.text[0] = '\0';
+}
+
+static void teardown(void) {
+	config_fini(&config);
+}
+
+static bool set(const char *name, const char *value) {
+	return config_set(&config, slice_text(name), slice_text(value), &err);
+}
+
+START_TEST(defaults_are_those_of_the_table) {
+	ck_assert_uint_eq(config.listen.count, 1);
+	ck_assert_str_eq(config.listen.item[0], "0.0.0.0:8080");
+	ck_assert_int_eq(config.workers, 0);
+	ck_assert_int_eq(config.log_format, 0);
+	ck_assert_int_eq(config.max_message_bytes, 1048576);
+	ck_assert_str_eq(config.echo_prefix, "");
+	ck_assert_uint_eq(config.system_users.count, 0);
+	ck_assert(config_check(&config, &err));
+}
+END_TEST
+
+START_TEST(every_integer_keeps_its_range) {
+	size_t count;
+	const struct config_option *o = config_options(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const int64_t *value = config_value(&config, &o[i]);
+		char text[32];
+
+		if (o[i].type != OPTION_IS_INT)
+			continue;
+		snprintf(text, sizeof(text), "%lld", (long long)o[i].min);
+		ck_assert_msg(set(o[i].name, text) && *value == o[i].min, "%s=%s", o[i].name, text);
+		snprintf(text, sizeof(text), "%lld", (long long)o[i].max);
+		ck_assert_msg(set(o[i].name, text) && *value == o[i].max, "%s=%s", o[i].name, text);
+		snprintf(text, sizeof(text), "%lld", (long long)o[i].max + 1);
+		ck_assert_msg(!set(o[i].name, text), "%s=%s", o[i].name, text);
+		ck_assert_ptr_nonnull(strstr(err.text, o[i].name));
+		snprintf(text, sizeof(text), "%lld", (long long)o[i].min - 1);
+		ck_assert_msg(!set(o[i].name, text), "%s=%s", o[i].name, text);
+		ck_assert_msg(*value == o[i].max, "%s: the old value stays", o[i].name);
+	}
+}
+END_TEST
+
+static const struct {
+	const char *name, *value;
+	int64_t want;	/* -1: refused */
+} numbers[] = {
+	{ "max_message_bytes", "64k", 65536 },
+	{ "max_message_bytes", "64K", 65536 },
+	{ "max_message_bytes", "64m", 67108864 },
+	{ "max_message_bytes", "65m", -1 },
+	{ "history_total_bytes", "1g", 1073741824 },
+	{ "history_total_bytes", "18014398509481984k", -1 },
+	{ "max_message_bytes", "k", -1 },
+	{ "max_message_bytes", "1kk", -1 },
+	{ "workers", "1k", -1 },
+	{ "workers", "", -1 },
+	{ "workers", " 1", -1 },
+	{ "workers", "+1", -1 },
+	{ "workers", "1.5", -1 },
+	{ "workers", "0x10", -1 },
+	{ "workers", "99999999999999999999999", -1 },
+};
+
+START_TEST(numbers_and_units) {
+	size_t count;
+	const struct config_option *o = config_options(&count);
+	bool is_taken = set(numbers[_i].name, numbers[_i].value);
+
+	ck_assert_msg(is_taken == (numbers[_i].want >= 0), "%s=%s", numbers[_i].name, numbers[_i].value);
+	for (size_t i = 0; is_taken && i < count; i++) {
+		if (strcmp(o[i].name, numbers[_i].name) == 0)
+			ck_assert_int_eq(*(const int64_t *)config_value(&config, &o[i]), numbers[_i].want);
+	}
+}
+END_TEST
+
+START_TEST(refusals_say_what_is_allowed) {
+	ck_assert(!set("workers", "999"));
+	ck_assert_str_eq(err.text, "workers: \"999\" is not allowed, but 0 to 256");
+	ck_assert(!set("log_level", "loud"));
+	ck_assert_str_eq(err.text, "log_level: \"loud\" is not allowed, but one of error, warn, info, debug");
+	ck_assert(!set("chat_message_bytes", "1"));
+	ck_assert_str_eq(err.text,
+	    "chat_message_bytes: \"1\" is not allowed, but 256 to 1048576 bytes (k, m or g may follow the number)");
+	ck_assert(!set("echo_prefix", "a\nb"));
+	ck_assert_str_eq(err.text, "echo_prefix: this value is not allowed, but text in UTF-8 without control characters");
+	ck_assert(!set("echo_prefix", "\xff"));
+	ck_assert(!set("wrokers", "1"));
+	ck_assert_str_eq(err.text, "there is no option \"wrokers\" (--help lists them)");
+}
+END_TEST
+
+START_TEST(enums_are_positions) {
+	ck_assert(set("locale", "de"));
+	ck_assert_int_eq(config.locale, LOCALE_DE);
+	ck_assert(!set("locale", "d"));
+	ck_assert(!set("locale", "en|de"));
+	ck_assert(!set("locale", ""));
+	ck_assert_int_eq(config.locale, LOCALE_DE);
+}
+END_TEST
+
+START_TEST(lists_are_split_and_trimmed) {
+	ck_assert(set("listen", "127.0.0.1:1, [::1]:2 ,unix:/tmp/x"));
+	ck_assert_uint_eq(config.listen.count, 3);
+	ck_assert_str_eq(config.listen.item[1], "[::1]:2");
+	ck_assert_str_eq(config.listen.item[2], "unix:/tmp/x");
+	ck_assert(!set("listen", "a,,b"));
+	ck_assert(!set("listen", "a,"));
+	ck_assert(!set("listen", ",a"));
+	ck_assert(!set("listen", " "));
+	ck_assert_uint_eq(config.listen.count, 3);
+	ck_assert(set("listen", ""));
+	ck_assert_uint_eq(config.listen.count, 0);
+}
+END_TEST
+
+START_TEST(combinations_are_checked) {
+	ck_assert(set("listen", ""));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_str_eq(err.text, "listen: 0 addresses are not allowed, but 1 to 16");
+	ck_assert(set("listen", "localhost:80"));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "names are not looked up"));
+	ck_assert(set("listen", "127.0.0.1:80"));
+	ck_assert(config_check(&config, &err));
+	ck_assert(set("history_total_bytes", "1m") && set("history_bytes", "2m"));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "history_total_bytes"));
+}
+END_TEST
+
+START_TEST(environment_names_options) {
+	char *good[] = { (char[]){ "PATH=/bin" }, (char[]){ "HEROLD_WORKERS=3" }, (char[]){ "HEROLD_ECHO_PREFIX=a=b" }, (char[]){ "HEROLDX=1" }, NULL };
+	char *unknown[] = { (char[]){ "HEROLD_WROKERS=3" }, NULL };
+	char *bad[] = { (char[]){ "HEROLD_WORKERS=many" }, NULL };
+	char *bare[] = { (char[]){ "HEROLD_" }, NULL };
+
+	ck_assert(config_set_environment(&config, good, &err));
+	ck_assert_int_eq(config.workers, 3);
+	ck_assert_str_eq(config.echo_prefix, "a=b");
+	ck_assert(!config_set_environment(&config, unknown, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "HEROLD_WROKERS"));
+	ck_assert(!config_set_environment(&config, bad, &err));
+	ck_assert_ptr_nonnull(strstr(err.text, "\"many\" is not allowed"));
+	ck_assert(!config_set_environment(&config, bare, &err));
+}
+END_TEST
+
+START_TEST(lines_carry_everything) {
+	struct buf lines, again;
+	struct config copy;
+
+	buf_init(&lines, 65536);
+	buf_init(&again, 65536);
+	ck_assert(set("echo_prefix", "= \"x\", y\\ \xc3\xa4") && set("system_users", "a,b") && set("workers", "7"));
+	config_write_lines(&config, &lines);
+	config_init(&copy);
+	ck_assert(config_read_lines(&copy, buf_slice(&lines), &err));
+	config_write_lines(&copy, &again);
+	ck_assert(slice_eq(buf_slice(&lines), buf_slice(&again)));
+	ck_assert_str_eq(copy.echo_prefix, config.echo_prefix);
+	ck_assert(!config_read_lines(&copy, slice_text("workers=1\nnothing\n"), &err));
+	config_fini(&copy);
+	buf_fini(&lines);
+	buf_fini(&again);
+}
+END_TEST
+
+START_TEST(changes_are_named) {
+	struct config other;
+	struct buf out;
+
+	config_init(&other);
+	buf_init(&out, 1000);
+	ck_assert(set("workers", "2") && set("log_level", "debug") && set("locale", "de"));
+	config_add_changes(&config, &other, true, &out);
+	ck_assert(slice_eq_text(buf_slice(&out), "log_level"));
+	buf_reset(&out);
+	config_add_changes(&config, &other, false, &out);
+	ck_assert(slice_eq_text(buf_slice(&out), "workers,locale"));
+	buf_fini(&out);
+	config_fini(&other);
+}
+END_TEST
+
+START_TEST(pages_name_every_option) {
+	size_t count;
+	const struct config_option *o = config_options(&count);
+	void (*const pages[])(struct buf *) = { config_print_help, config_print_reference };
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	for (size_t p = 0; p <= ARRAY_LEN(pages); p++) {
+		buf_reset(&out);
+		if (p < ARRAY_LEN(pages))
+			pages[p](&out);
+		else
+			config_print(&config, &out);
+		buf_add_u8(&out, 0);
+		for (size_t i = 0; i < count; i++)
+			ck_assert_msg(strstr((char *)out.data, o[i].name) != NULL, "%s", o[i].name);
+	}
+	ck_assert_ptr_nonnull(strstr((char *)out.data, "  \"listen\": [\"0.0.0.0:8080\"],\n"));
+	buf_fini(&out);
+}
+END_TEST
+
+Suite *suite_config(void);
+Suite *suite_config(void) {
+	Suite *s = suite_create("config");
+	TCase *t = tcase_create("config");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, defaults_are_those_of_the_table);
+	tcase_add_test(t, every_integer_keeps_its_range);
+	tcase_add_loop_test(t, numbers_and_units, 0, (int)ARRAY_LEN(numbers));
+	tcase_add_test(t, refusals_say_what_is_allowed);
+	tcase_add_test(t, enums_are_positions);
+	tcase_add_test(t, lists_are_split_and_trimmed);
+	tcase_add_test(t, combinations_are_checked);
+	tcase_add_test(t, environment_names_options);
+	tcase_add_test(t, lines_carry_everything);
+	tcase_add_test(t, changes_are_named);
+	tcase_add_test(t, pages_name_every_option);
+	suite_add_tcase(s, t);
+	return s;
+}
