@@ -1,7 +1,7 @@
 /*
  * proto - the front ends of a worker: which path speaks what
  *
- * Each front end is one file that gives a struct conn_ops and, if it receives from channels, a struct hub_form.
+ * Each front end is a struct conn_ops and, if it receives from channels, a struct hub_form.
  */
 #ifndef SERVER_PROTO_PROTO_H
 #define SERVER_PROTO_PROTO_H
@@ -11,15 +11,23 @@
 
 enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_COUNT };
 
+struct proto_session;
+
 /* What the front ends of a process share. Owned by the worker. */
 struct proto_context {
 	struct hub *hub;
 	const struct config *config;
 	struct hub_form forms[FORM_COUNT];
+	struct buf scratch;		/* where a front end builds one message; nobody keeps anything in it */
+	struct proto_session *ended;	/* sessions without a connection, to be freed at the end of the turn */
 };
 
 /* Fills context->forms; hub is set by the caller after hub_new(). */
 void proto_init(struct proto_context *context, const struct config *config);
+/* After all connections are gone (conns_free). */
+void proto_fini(struct proto_context *context);
+/* End of a turn, after the connections were flushed: frees the sessions that ended. */
+void proto_turn_end(struct proto_context *context);
 /* Upgrades the connection to the front end of this path; false when the path is none of ours. */
 bool proto_is_path(struct slice path);
 void proto_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);

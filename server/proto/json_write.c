@@ -1,0 +1,86 @@
+/* json_write - JSON text, appended to a buffer */
+#include "server/proto/json_write.h"
+
+static bool needs_escape(uint8_t c) {
+	return c < 0x20 || c == '"' || c == '\\';
+}
+
+static void write_escape(struct buf *b, uint8_t c) {
+	static const char hex[] = "0123456789abcdef";
+	uint8_t sequence[6] = { '\\', c, '0', '0', 0, 0 };
+	size_t len = 2;
+
+	switch (c) {
+	case '"':
+	case '\\':
+		break;
+	case '\b':
+		sequence[1] = 'b';
+		break;
+	case '\f':
+		sequence[1] = 'f';
+		break;
+	case '\n':
+		sequence[1] = 'n';
+		break;
+	case '\r':
+		sequence[1] = 'r';
+		break;
+	case '\t':
+		sequence[1] = 't';
+		break;
+	default:
+		sequence[1] = 'u';
+		sequence[4] = (uint8_t)hex[c >> 4];
+		sequence[5] = (uint8_t)hex[c & 15];
+		len = 6;
+	}
+	buf_add(b, slice_of(sequence, len));
+}
+
+void json_write_escaped(struct buf *b, struct slice text) {
+	size_t start = 0, i;
+
+	/* Nearly all text needs no escape at all and goes in one piece. */
+	for (i = 0; i < text.len; i++) {
+		if (!needs_escape(text.ptr[i]))
+			continue;
+		buf_add(b, slice_of(text.ptr + start, i - start));
+		write_escape(b, text.ptr[i]);
+		start = i + 1;
+	}
+	if (start < text.len)
+		buf_add(b, slice_skip(text, start));
+}
+
+void json_write_text(struct buf *b, struct slice text) {
+	buf_add_u8(b, '"');
+	json_write_escaped(b, text);
+	buf_add_u8(b, '"');
+}
+
+static void write_name(struct buf *b, const char *name) {
+	buf_add_text(b, ",\"");
+	buf_add_text(b, name);
+	buf_add_text(b, "\":");
+}
+
+void json_write_member_text(struct buf *b, const char *name, struct slice text) {
+	write_name(b, name);
+	json_write_text(b, text);
+}
+
+void json_write_member_u64(struct buf *b, const char *name, uint64_t value) {
+	write_name(b, name);
+	buf_add_u64_text(b, value);
+}
+
+void json_write_member_bool(struct buf *b, const char *name, bool value) {
+	write_name(b, name);
+	buf_add_text(b, value ? "true" : "false");
+}
+
+void json_write_member_raw(struct buf *b, const char *name, struct slice value) {
+	write_name(b, name);
+	buf_add(b, value);
+}

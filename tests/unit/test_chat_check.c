@@ -1,0 +1,113 @@
+/* Names, rooms, channels and texts: the edges of what is taken. */
+#include <check.h>
+
+#include "common/base/mem.h"
+#include "server/proto/chat_check.h"
+
+enum { USER = 1, NAME = 2, ROOM = 4, CHANNEL = 8, TEXT = 16 };
+
+#define T(text) { (const uint8_t *)(text), sizeof(text) - 1 }
+
+static const struct {
+	struct slice s;
+	unsigned good_as;
+} cases[] = {
+	{ T(""), 0 },
+	{ T(" "), 0 },
+	{ T(" \xc2\xa0\xe3\x80\x80"), 0 },
+	{ T("\xe2\x80\x8b"), 0 },	/* zero width space */
+	{ T("a"), USER | NAME | ROOM | CHANNEL | TEXT },
+	{ T("Anna-1_x.y:z"), USER | NAME | ROOM | CHANNEL | TEXT },
+	{ T("a b"), USER | NAME | TEXT },
+	{ T("a/b"), USER | NAME | CHANNEL | TEXT },
+	{ T("B\xc3\xbcro"), USER | NAME | CHANNEL | TEXT },
+	{ T("\xf0\x9f\x98\x80"), USER | NAME | CHANNEL | TEXT },
+	{ T("a\nb\tc"), TEXT },
+	{ T("\n\t"), 0 },
+	{ T("a\rb"), 0 },
+	{ T("a\0b"), 0 },
+	{ T("a\x07"), 0 },
+	{ T("a\x7f"), 0 },
+	{ T("a\xc2\x80"), 0 },
+	{ T("a\xc2\x9f"), 0 },
+	{ T("a\xe2\x80\xa8"), TEXT },	/* line separator */
+	{ T("a\xe2\x80\xa9"), TEXT },
+	{ T("a\xe2\x80\xaa"), TEXT },	/* bidi embedding */
+	{ T("a\xe2\x80\xae"), TEXT },
+	{ T("a\xe2\x81\xa6"), TEXT },	/* bidi isolate */
+	{ T("a\xe2\x81\xa9"), TEXT },
+	{ T("a\xe2\x81\xaa"), USER | NAME | CHANNEL | TEXT },
+	{ T("$all"), USER | NAME | TEXT },
+	{ T("room:lobby"), USER | NAME | ROOM | TEXT },
+	{ T("a\xc3"), 0 },		/* broken UTF-8 never comes from the parser, and is refused all the same */
+};
+
+static unsigned good_as(struct slice s) {
+	return (chat_check_user(s) ? USER : 0u) | (chat_check_name(s) ? NAME : 0u) | (chat_check_room(s) ? ROOM : 0u) |
+	       (chat_check_channel(s) ? CHANNEL : 0u) | (chat_check_text(s) ? TEXT : 0u);
+}
+
+START_TEST(takes_what_is_plain) {
+	struct slice s = cases[_i].s;
+	uint8_t *exact = mem_dup(s.ptr, s.len);
+
+	ck_assert_uint_eq(good_as(slice_of(exact, s.len)), cases[_i].good_as);
+	mem_free(exact);
+}
+END_TEST
+
+static struct slice repeated(char *out, const char *unit, size_t times) {
+	size_t len = strlen(unit);
+
+	for (size_t i = 0; i < times; i++)
+		memcpy(out + i * len, unit, len);
+	return slice_of(out, len * times);
+}
+
+START_TEST(has_limits) {
+	static char text[20000];
+
+	ck_assert(chat_check_user(repeated(text, "a", 128)));
+	ck_assert(!chat_check_user(repeated(text, "a", 129)));
+	ck_assert(chat_check_user(repeated(text, "\xc3\xa4", 64)));
+	ck_assert(!chat_check_user(repeated(text, "\xc3\xa4", 65)));
+	ck_assert(chat_check_name(repeated(text, "\xf0\x9f\x98\x80", 64)));
+	ck_assert(!chat_check_name(repeated(text, "\xf0\x9f\x98\x80", 65)));
+	ck_assert(!chat_check_name(repeated(text, "a", 65)));
+	ck_assert(chat_check_room(repeated(text, "a", 64)));
+	ck_assert(!chat_check_room(repeated(text, "a", 65)));
+	ck_assert(chat_check_channel(repeated(text, "a", 128)));
+	ck_assert(!chat_check_channel(repeated(text, "a", 129)));
+	ck_assert(chat_check_text(repeated(text, "\xf0\x9f\x98\x80", 4096)));
+	ck_assert(!chat_check_text(repeated(text, "\xf0\x9f\x98\x80", 4097)));
+	ck_assert(!chat_check_text(repeated(text, "a", 4097)));
+}
+END_TEST
+
+START_TEST(knows_secrets_and_epochs) {
+	ck_assert(chat_check_resume(slice_text("abcdefghijklmnopqrst-_")));
+	ck_assert(!chat_check_resume(slice_text("abcdefghijklmnopqrst-")));
+	ck_assert(!chat_check_resume(slice_text("abcdefghijklmnopqrst-_1")));
+	ck_assert(!chat_check_resume(slice_text("abcdefghijklmnopqrst+/")));
+	ck_assert(!chat_check_resume(slice_text("")));
+	ck_assert(chat_check_epoch(slice_text("abc")));
+	ck_assert(chat_check_epoch(slice_text("1234567890123456789012345678901")));
+	ck_assert(!chat_check_epoch(slice_text("12345678901234567890123456789012")));
+	ck_assert(!chat_check_epoch(slice_text("")));
+	ck_assert(!chat_check_epoch(slice_text("a b")));
+	ck_assert(!chat_check_epoch(slice_text("\xc3\xa4")));
+}
+END_TEST
+
+Suite *suite_chat_check(void);
+
+Suite *suite_chat_check(void) {
+	Suite *s = suite_create("chat_check");
+	TCase *t = tcase_create("chat_check");
+
+	tcase_add_loop_test(t, takes_what_is_plain, 0, (int)ARRAY_LEN(cases));
+	tcase_add_test(t, has_limits);
+	tcase_add_test(t, knows_secrets_and_epochs);
+	suite_add_tcase(s, t);
+	return s;
+}
