@@ -1,0 +1,136 @@
+/* test_log - lines as they reach descriptor 2 */
+#include <check.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/svc/log.h"
+
+static int ends[2], saved;
+static char got[2 * PIPE_BUF];
+
+static void setup(void) {
+	ck_assert_int_eq(pipe(ends), 0);
+	saved = dup(STDERR_FILENO);
+	ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+}
+
+static void teardown(void) {
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "");
+}
+
+/* The line behind its time, with the pid as "P". */
+static const char *line(void) {
+	static char shown[2 * PIPE_BUF];
+	ssize_t len = read(ends[0], got, sizeof(got) - 1);
+	char pid[32], *at, *start;
+
+	ck_assert_int_gt(len, 0);
+	got[len] = '\0';
+	start = strstr(got, "Z");
+	ck_assert_ptr_nonnull(start);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	at = strstr(start, pid);
+	ck_assert_ptr_nonnull(at);
+	snprintf(shown, sizeof(shown), "%.*sP%s", (int)(at - start - 1), start + 1, at + strlen(pid));
+	return shown;
+}
+
+START_TEST(text_line) {
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "worker 0");
+	log_line(LOG_INFO, "client connected", LF_TEXT("conn", "abc-1"), LF_U("port", 443), LF_I("code", -1),
+	    LF_TEXT("why", "it is so"), LF_TEXT("none", ""));
+	ck_assert_str_eq(line(),
+	    " info worker 0 pid=P message=\"client connected\" conn=abc-1 port=443 code=-1 why=\"it is so\" none=\"\"\n");
+	ck_assert_uint_eq(strcspn(got, "Z"), strlen("2026-11-23T12:00:00.123"));
+}
+END_TEST
+
+START_TEST(json_line) {
+	log_setup(LOG_INFO, LOG_FORMAT_JSON, "master");
+	log_line(LOG_WARN, "a \"quoted\" word", LF_TEXT("path", "a\\b"), LF_U("n", UINT64_MAX), LF_I("m", INT64_MIN));
+	ck_assert_str_eq(line(), "\",\"level\":\"warn\",\"process\":\"master\",\"pid\":P,\"message\":\"a \\\"quoted\\\" word\","
+	    "\"path\":\"a\\\\b\",\"n\":18446744073709551615,\"m\":-9223372036854775808}\n");
+	log_text(LOG_ERROR, "bare");
+	ck_assert_str_eq(line(), "\",\"level\":\"error\",\"process\":\"master\",\"pid\":P,\"message\":\"bare\"}\n");
+}
+END_TEST
+
+static const struct {
+	const char *value, *text, *json;
+} escapes[] = {
+	{ "a\nb\tc\rd", "\"a\\nb\\tc\\rd\"", "\"a\\nb\\tc\\rd\"" },
+	{ "\x1b[31m", "\"\\x1b[31m\"", "\"\\u001b[31m\"" },
+	{ "\x7f", "\"\\x7f\"", "\"\\u007f\"" },
+	{ "a=b", "\"a=b\"", "\"a=b\"" },
+	{ "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"",
+	    "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"" },
+	{ "\xc2\x9b", "\"\\x9b\"", "\"\\u009b\"" },
+	{ "\xff\xc3", "\"\\xff\\xc3\"", "\"\\ufffd\\ufffd\"" },
+	{ "\xed\xa0\x80", "\"\\xed\\xa0\\x80\"", "\"\\ufffd\\ufffd\\ufffd\"" },
+};
+
+START_TEST(values_are_escaped) {
+	char want[128];
+
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "");
+	log_line(LOG_INFO, "m", LF_TEXT("v", escapes[_i].value));
+	snprintf(want, sizeof(want), " info pid=P message=\"m\" v=%s\n", escapes[_i].text);
+	ck_assert_str_eq(line(), want);
+	log_setup(LOG_INFO, LOG_FORMAT_JSON, "");
+	log_line(LOG_INFO, "m", LF_TEXT("v", escapes[_i].value));
+	snprintf(want, sizeof(want), "\",\"level\":\"info\",\"pid\":P,\"message\":\"m\",\"v\":%s}\n", escapes[_i].json);
+	ck_assert_str_eq(line(), want);
+}
+END_TEST
+
+START_TEST(long_values_and_lines_are_cut) {
+	static char big[5000];
+	const char *shown;
+
+	memset(big, 'x', sizeof(big) - 1);
+	/* A cut in the middle of a character leaves none of it. */
+	memcpy(big + 1023, "\xc3\xa4", 2);
+	log_setup(LOG_INFO, LOG_FORMAT_JSON, "");
+	log_line(LOG_INFO, "m", LF_TEXT("v", big), LF_U("n", 1));
+	shown = line();
+	ck_assert_ptr_nonnull(strstr(shown, "xxx...\",\"n\":1}\n"));
+	log_line(LOG_INFO, "m", LF_TEXT("a", big), LF_TEXT("b", big), LF_TEXT("c", big), LF_TEXT("d", big), LF_U("n", 1));
+	shown = line();
+	ck_assert_ptr_nonnull(strstr(shown, "...\",\"cut\":true}\n"));
+	ck_assert_ptr_null(strstr(shown, "\"d\""));
+	ck_assert_uint_le(strlen(got), PIPE_BUF);
+}
+END_TEST
+
+START_TEST(levels_are_kept) {
+	int evaluated = 0;
+
+	log_setup(LOG_WARN, LOG_FORMAT_TEXT, "");
+	log_line(LOG_INFO, "off", LF_U("n", ++evaluated));
+	log_text(LOG_DEBUG, "off");
+	ck_assert_int_eq(evaluated, 0);
+	log_set_level(LOG_DEBUG);
+	log_line(LOG_DEBUG, "on", LF_U("n", ++evaluated));
+	ck_assert_str_eq(line(), " debug pid=P message=\"on\" n=1\n");
+}
+END_TEST
+
+Suite *suite_log(void);
+Suite *suite_log(void) {
+	Suite *s = suite_create("log");
+	TCase *t = tcase_create("log");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, text_line);
+	tcase_add_test(t, json_line);
+	tcase_add_loop_test(t, values_are_escaped, 0, (int)ARRAY_LEN(escapes));
+	tcase_add_test(t, long_values_and_lines_are_cut);
+	tcase_add_test(t, levels_are_kept);
+	suite_add_tcase(s, t);
+	return s;
+}
