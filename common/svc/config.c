@@ -272,3 +272,10 @@ void config_add_changes(const struct config *a, const struct config *b, bool by_
 		buf_add_text(out, o->name);
 	}
 }
+
+size_t config_link_message_bytes(const struct config *c) {
+	/* A message or a whole history, one publication beyond it (the newest is kept whatever its size), lists of members. */
+	int64_t largest = c->max_message_bytes > c->chat_message_bytes ? c->max_message_bytes : c->chat_message_bytes;
+
+	return (size_t)(largest + c->history_bytes + 2 * 1024 * 1024);
+}
