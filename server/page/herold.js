@@ -1,0 +1,573 @@
+/**
+ * herold.js - a client of the chat protocol that comes back by itself and misses nothing
+ *
+ * One file without dependencies; copy it. Browsers have all it needs; in node, pass the WebSocket of the `ws` package.
+ *
+ *   import { connect } from './herold.js'
+ *   const chat = connect('wss://example.org/ws', { userId: 'u1', name: 'Ada', room: 'lobby' })
+ *   chat.on('chat', (m) => console.log(m.name, m.message))
+ *   chat.send('hello')                          // kept, and sent again until it is acknowledged
+ *
+ * Events: every message of the server under its type (`chat`, `system`, `publication`, `user_joined`, `count`, ...), and
+ *   state     { state: 'connecting' | 'online' | 'waiting' | 'closed', retryInMs?, attempt? }
+ *   login     login_ok; keep its `resume`: with it (and the userId) the same user may come back
+ *   entered   login_ok, join_ok or subscribed, after the missed messages in it were given out. `fresh`: the first time
+ *   outbox    { ref, status: 'pending' | 'sent' | 'failed', code?, reason?, ...the message }
+ *   reset     { room | channel, ... } some messages of it may have been missed and are not to be had this way
+ *   denied    { code, message } the login was refused; the client is closed
+ *   refused   { status, message } the server did not take the connection; the client goes on trying
+ *   fault     { code, message } an error of the server that belongs to nothing else
+ */
+
+const MESSAGES_TO_REMEMBER = 1000
+
+const DEFAULTS = {
+	name: 'guest',
+	room: undefined,		// joined by the login; the server's default room without it
+	resume: undefined,
+	minDelayMs: 500,		// before the first new attempt to connect: a random time up to this; then twice as much ...
+	maxDelayMs: 20000,		// ... and so on, up to this
+	loginTimeoutMs: 10000,
+	ackTimeoutMs: 15000,		// a connection that acknowledges nothing for so long is dead
+	retryMs: 1000,			// before a message that the server could not take is sent again (random around it)
+	refLifetimeMs: 240000,		// the server remembers a ref for 5 minutes; later, sending again could publish twice
+}
+
+export function connect(url, options = {}) {
+	return new Client(url, options)
+}
+
+function randomId() {
+	const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(12)) ?? Array.from({ length: 12 }, () => Math.random() * 256)
+
+	return Array.from(bytes, (b) => Math.floor(b).toString(16).padStart(2, '0')).join('')
+}
+
+/* A place is a room or a channel, and where we stand in it. */
+function placeKey(m) {
+	return m.room !== undefined ? `room:${m.room}` : m.channel !== undefined ? `channel:${m.channel}` : undefined
+}
+
+class Client {
+	#url
+	#options
+	#socket = null
+	#state = 'closed'
+	#attempt = 0
+	#loggedInAt = 0
+	#lastByteAt = 0
+	#timers = new Map()
+	#listeners = new Map()
+	#places = new Map()
+	#requests = new Map()
+	#outbox = []
+	#ownIds = new Map()		// id of an acknowledged message that has not come back yet -> its ref
+
+	constructor(url, options) {
+		this.#url = String(url)
+		this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, fetch: globalThis.fetch, ...options }
+		this.#options.userId ??= randomId()
+		if (this.#options.room !== undefined)
+			this.#place({ room: this.#options.room })
+		// The caller's listeners come first.
+		queueMicrotask(() => this.#open())
+	}
+
+	get userId() { return this.#options.userId }
+	get state() { return this.#state }
+	/** Copies of the messages that have no ack yet. */
+	get outbox() { return this.#outbox.map((entry) => ({ ref: entry.ref, ...entry.message })) }
+	get rooms() { return [...this.#places.values()].filter((p) => p.room !== undefined).map((p) => p.room) }
+	/** { epoch, offset } of the last message seen in a room (or channel), or undefined. */
+	position(room, channel) {
+		const place = this.#places.get(placeKey({ room, channel }))
+
+		return place?.epoch === undefined ? undefined : { epoch: place.epoch, offset: place.offset }
+	}
+
+	/** Calls fn with each event of this type ('*': of all). Returns a function that ends it. */
+	on(type, fn) {
+		if (!this.#listeners.has(type))
+			this.#listeners.set(type, new Set())
+		this.#listeners.get(type).add(fn)
+		return () => this.#listeners.get(type).delete(fn)
+	}
+
+	/** A chat message. Returns its ref; the `outbox` events with this ref say what becomes of it. */
+	send(message, room = this.#options.room) {
+		return this.#post({ type: 'chat', message, room })
+	}
+	/** Any JSON to a channel; like send(). */
+	publish(channel, data) {
+		return this.#post({ type: 'publish', channel, data })
+	}
+
+	join(room) { this.#goTo({ room }) }
+	subscribe(channel) { this.#goTo({ channel }) }
+	leave(room) { this.#goFrom({ room }, 'leave') }
+	unsubscribe(channel) { this.#goFrom({ channel }, 'unsubscribe') }
+
+	/** One page of members: a promise of { room, count, users, next? }. Rejected when offline. */
+	users(room, after) {
+		return this.#request({ type: 'users', room, after })
+	}
+	/** Messages of a room: the newest, or those after `since`. A promise of { room, messages, more, .. }. */
+	history(room, { since, limit } = {}) {
+		return this.#request({ type: 'history', room, since, limit })
+	}
+
+	/** Connects now instead of after the waiting time; does nothing when online. */
+	reconnect() {
+		if (this.#state === 'waiting')
+			this.#open()
+	}
+	/** Finds out whether the connection still lives (after sleep, a change of the network, ...). */
+	check() {
+		if (this.#state === 'waiting')
+			return this.reconnect()
+		if (this.#state !== 'online' || this.#timers.has('check'))
+			return
+		const asked = Date.now()
+
+		this.users(this.rooms[0]).catch(() => {})
+		this.#after('check', 5000, () => {
+			if (this.#lastByteAt < asked)
+				this.#lost({ code: 1006, reason: 'no answer' })
+		})
+	}
+	/** The end. What is still in the outbox stays there, unsent. */
+	close() {
+		const socket = this.#detach()
+
+		this.#setState('closed')
+		socket?.close(1000)
+	}
+
+	// --- connection ---
+
+	#open() {
+		const { WebSocket } = this.#options
+		let socket
+
+		if (this.#socket !== null)
+			return
+		this.#cancel('retry')
+		this.#setState('connecting', { attempt: this.#attempt })
+		this.#loggedInAt = 0
+		socket = this.#socket = new WebSocket(this.#url)
+		let opened = false
+		socket.onopen = () => {
+			opened = true
+			this.#login()
+		}
+		socket.onmessage = (event) => {
+			if (this.#socket === socket)
+				this.#receive(event.data)
+		}
+		socket.onerror = () => {}
+		socket.onclose = (event) => {
+			if (this.#socket === socket)
+				this.#lost(event, !opened)
+		}
+		this.#after('login', this.#options.loginTimeoutMs, () => this.#lost({ code: 1006, reason: 'no answer' }))
+	}
+
+	/* Lets go of the socket: nothing of it is heard any more. */
+	#detach() {
+		const socket = this.#socket
+
+		this.#socket = null
+		for (const name of [...this.#timers.keys()])
+			this.#cancel(name)
+		for (const place of this.#places.values())
+			place.ready = false
+		for (const entry of this.#outbox)
+			entry.inFlight = false
+		for (const request of [...this.#requests.values()])
+			request.reject({ code: 'offline', message: 'The connection was lost.' })
+		this.#requests.clear()
+		return socket
+	}
+
+	#lost(event, neverOpened = false) {
+		const socket = this.#detach()
+		const steady = this.#loggedInAt !== 0 && Date.now() - this.#loggedInAt > 5000
+
+		socket?.close()
+		this.#attempt = steady ? 1 : this.#attempt + 1
+		this.#wait(Math.random() * Math.min(this.#options.maxDelayMs, this.#options.minDelayMs * 2 ** (this.#attempt - 1)),
+			{ code: event.code, reason: event.reason })
+		if (neverOpened)
+			this.#askWhy()
+	}
+
+	#wait(ms, detail) {
+		this.#setState('waiting', { retryInMs: ms, attempt: this.#attempt, ...detail })
+		this.#after('retry', ms, () => this.#open())
+	}
+
+	/* A WebSocket does not say why it was refused; a plain request to the same address does. */
+	async #askWhy() {
+		try {
+			const answer = await this.#options.fetch(this.#url.replace(/^ws/, 'http'), { cache: 'no-store' })
+			const text = (await answer.text()).trim().slice(0, 300)
+			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 60)
+
+			// 426: an upgrade would be welcome now.
+			if (answer.status === 426 || this.#state !== 'waiting')
+				return
+			this.#emit('refused', { status: answer.status, message: text })
+			if (seconds > 0)
+				this.#wait(seconds * 1000 * (0.5 + Math.random()), {})
+		} catch {
+			// Nobody there at all: there is no sentence to show.
+		}
+	}
+
+	#login() {
+		const { userId, name, resume } = this.#options
+		const place = [...this.#places.values()].find((p) => p.room !== undefined)
+
+		this.#transmit({ type: 'login', ref: 'login', userId, name, resume, room: place?.room, since: this.#since(place) })
+	}
+
+	#loggedIn(m) {
+		this.#cancel('login')
+		this.#loggedInAt = Date.now()
+		this.#options.resume = m.resume
+		this.#options.room ??= m.room
+		this.#setState('online')
+		this.#emit('login', m)
+		this.#entered(m)
+		for (const place of this.#places.values()) {
+			if (!place.ready)
+				this.#enter(place)
+		}
+		this.#flush()
+	}
+
+	#denied(m) {
+		if (m.code === 'unavailable' || m.code === 'uncertain')
+			return this.#lost({ code: 1013, reason: m.message })
+		this.close()
+		this.#emit('denied', m)
+	}
+
+	// --- rooms and channels ---
+
+	#place(at) {
+		const key = placeKey(at)
+
+		if (!this.#places.has(key))
+			this.#places.set(key, { ...at, epoch: undefined, offset: 0, ready: false })
+		return this.#places.get(key)
+	}
+
+	#since(place) {
+		return place?.epoch === undefined ? undefined : { epoch: place.epoch, offset: place.offset }
+	}
+
+	#goTo(at) {
+		if (this.#places.has(placeKey(at)))
+			return
+		const place = this.#place(at)
+
+		if (this.#state === 'online')
+			this.#enter(place)
+	}
+
+	#goFrom(at, type) {
+		if (this.#places.delete(placeKey(at)) && this.#state === 'online')
+			this.#transmit({ type, ...at })
+	}
+
+	#enter(place) {
+		const { room, channel } = place
+
+		this.#request({ type: room !== undefined ? 'join' : 'subscribe', room, channel, since: this.#since(place) }).catch((error) => {
+			if (error.code === 'unavailable' || error.code === 'uncertain')
+				return this.#after(`enter ${placeKey(place)}`, this.#retryDelay(), () => this.#enter(place))
+			if (error.code === 'offline')
+				return
+			this.#places.delete(placeKey(place))
+			this.#emit('fault', { ...error, room, channel })
+		})
+	}
+
+	/* login_ok, join_ok, subscribed: what was missed comes in it and stands before all that follows. */
+	#entered(m) {
+		const place = m.type === 'login_ok' ? this.#place({ room: m.room }) : this.#places.get(placeKey(m))
+
+		// Left again before the answer came.
+		if (place === undefined)
+			return
+		const fresh = place.epoch === undefined
+
+		for (const missed of m.messages ?? [])
+			this.#deliver(missed)
+		const lost = !fresh && m.recovered === false
+
+		place.ready = true
+		place.epoch = m.epoch
+		place.offset = m.offset
+		this.#emit('entered', { ...m, fresh })
+		if (lost)
+			this.#emit('reset', { room: m.room, channel: m.channel, epoch: m.epoch, offset: m.offset, recovered: false })
+		this.#flush()
+	}
+
+	/* True when this message was not seen before. Those without a position are always new. */
+	#isNew(m) {
+		const place = this.#places.get(placeKey(m))
+
+		if (place === undefined || m.epoch === undefined || m.offset === undefined)
+			return true
+		if (place.epoch === m.epoch && m.offset <= place.offset)
+			return false
+		place.epoch = m.epoch
+		place.offset = m.offset
+		return true
+	}
+
+	#reset(m) {
+		const place = this.#places.get(placeKey(m))
+
+		if (place !== undefined) {
+			place.epoch = m.epoch
+			place.offset = m.offset
+		}
+		this.#emit('reset', m)
+		if (m.room === undefined)
+			return
+		// The members may be registering themselves again at this moment, and all their clients ask.
+		this.#after(`users ${m.room}`, 500 + Math.random() * 1000, () => {
+			this.users(m.room).catch(() => {})
+		})
+	}
+
+	// --- outbox ---
+
+	#post(message) {
+		const entry = { ref: randomId(), message, inFlight: false, tries: 0, sentAt: 0, doubtfulSince: 0, seen: false }
+
+		this.#outbox.push(entry)
+		this.#tell(entry, 'pending')
+		this.#flush()
+		return entry.ref
+	}
+
+	#tell(entry, status, detail = {}) {
+		this.#emit('outbox', { ...entry.message, ...detail, ref: entry.ref, status })
+	}
+
+	/* Everything that may go and is not under way, oldest first. After a refusal all wait, so that the order stays. */
+	#flush() {
+		if (this.#state !== 'online' || this.#timers.has('outbox'))
+			return
+		for (const entry of [...this.#outbox]) {
+			const place = this.#places.get(placeKey(entry.message))
+
+			if (entry.inFlight || (entry.message.type === 'chat' && place !== undefined && !place.ready))
+				continue
+			if (entry.doubtfulSince !== 0 && Date.now() - entry.doubtfulSince > this.#options.refLifetimeMs) {
+				this.#fail(entry, { code: 'expired', message: 'It is not known whether this message arrived.' })
+				continue
+			}
+			entry.inFlight = true
+			entry.tries++
+			entry.sentAt = Date.now()
+			entry.doubtfulSince ||= entry.sentAt
+			this.#transmit({ ...entry.message, ref: entry.ref })
+		}
+		this.#watchAcks()
+	}
+
+	#watchAcks() {
+		const oldest = this.#outbox.find((entry) => entry.inFlight)
+
+		this.#cancel('ack')
+		if (oldest !== undefined)
+			this.#after('ack', Math.max(0, oldest.sentAt + this.#options.ackTimeoutMs - Date.now()),
+				() => this.#lost({ code: 1006, reason: 'no answer' }))
+	}
+
+	#take(ref) {
+		const at = this.#outbox.findIndex((entry) => entry.ref === ref)
+
+		return at < 0 ? undefined : this.#outbox.splice(at, 1)[0]
+	}
+
+	#acknowledged(m) {
+		const entry = this.#take(m.ref)
+
+		this.#watchAcks()
+		if (entry === undefined)
+			return
+		if (!entry.seen && m.id !== undefined) {
+			this.#ownIds.set(m.id, entry.ref)
+			if (this.#ownIds.size > MESSAGES_TO_REMEMBER)
+				this.#ownIds.delete(this.#ownIds.keys().next().value)
+		}
+		this.#tell(entry, 'sent', { id: m.id, epoch: m.epoch, offset: m.offset })
+	}
+
+	#fail(entry, error) {
+		this.#take(entry.ref)
+		this.#tell(entry, 'failed', { code: error.code, reason: error.message })
+	}
+
+	/* The server could not take it now (unavailable), or does not know (uncertain): the same ref again, a little later. */
+	#postpone(entry, code) {
+		entry.inFlight = false
+		if (code === 'unavailable' && entry.tries === 1) {
+			entry.tries = 0
+			entry.doubtfulSince = 0
+		}
+		this.#watchAcks()
+		this.#after('outbox', this.#retryDelay(), () => this.#flush())
+	}
+
+	/* Own messages come back without their ref: known by the id of their ack, or, before that, by what they say. */
+	#ownRef(m) {
+		const known = this.#ownIds.get(m.id)
+		const entry = this.#outbox.find((e) => !e.seen && e.tries > 0 && e.message.type === 'chat' &&
+			e.message.message === m.message && (e.message.room ?? this.#options.room) === m.room)
+
+		if (m.userId !== this.#options.userId)
+			return undefined
+		if (known !== undefined) {
+			this.#ownIds.delete(m.id)
+			return known
+		}
+		if (entry === undefined)
+			return undefined
+		entry.seen = true
+		return entry.ref
+	}
+
+	// --- messages ---
+
+	#transmit(message) {
+		this.#socket?.send(JSON.stringify(message))
+	}
+
+	/* An error with the ref rejects it, the answer of the type and place resolves it, and so does the end of the connection. */
+	#request(message) {
+		const ref = randomId()
+
+		if (this.#state !== 'online')
+			return Promise.reject({ code: 'offline', message: 'There is no connection.' })
+		this.#transmit({ ...message, ref })
+		return new Promise((resolve, reject) => this.#requests.set(ref, { message, resolve, reject }))
+	}
+
+	#answered(m, type) {
+		for (const [ref, { message, resolve }] of this.#requests) {
+			if (m.ref === undefined ? message.type === type && (message.room ?? m.room) === m.room && message.channel === m.channel : m.ref === ref) {
+				this.#requests.delete(ref)
+				resolve(m)
+				return
+			}
+		}
+	}
+
+	#receive(text) {
+		let m
+
+		this.#lastByteAt = Date.now()
+		this.#cancel('check')
+		try {
+			m = JSON.parse(text)
+		} catch {
+			return
+		}
+		if (m !== null && typeof m === 'object')
+			this.#dispatch(m)
+	}
+
+	#dispatch(m) {
+		switch (m.type) {
+		case 'login_ok':
+			return this.#loggedIn(m)
+		case 'join_ok':
+			this.#answered(m, 'join')
+			return this.#entered(m)
+		case 'subscribed':
+		case 'subscribe_ok':
+			this.#answered(m, 'subscribe')
+			return this.#entered(m)
+		case 'ack':
+			return this.#acknowledged(m)
+		case 'reset':
+			return this.#reset(m)
+		case 'error':
+			return this.#error(m)
+		case 'users':
+		case 'history':
+			this.#answered(m, m.type)
+			return this.#emit(m.type, m)
+		default:
+			return this.#deliver(m)
+		}
+	}
+
+	#deliver(m) {
+		if (!this.#isNew(m))
+			return
+		this.#emit(m.type, m.type === 'chat' ? { ...m, ref: this.#ownRef(m) } : m)
+	}
+
+	#error(m) {
+		const entry = this.#outbox.find((e) => e.ref === m.ref)
+		const request = this.#requests.get(m.ref)
+
+		if (this.#state === 'connecting')
+			return this.#denied(m)
+		if (entry !== undefined)
+			return m.code === 'unavailable' || m.code === 'uncertain' ? this.#postpone(entry, m.code) : this.#fail(entry, m)
+		if (request !== undefined) {
+			this.#requests.delete(m.ref)
+			return request.reject(m)
+		}
+		this.#emit('fault', m)
+	}
+
+	// --- small things ---
+
+	#emit(type, event) {
+		for (const fn of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])])
+			this.#call(fn, event, type)
+	}
+
+	/* A listener that throws is its owner's trouble: reported as uncaught, and nothing here is left half done. */
+	#call(fn, event, type) {
+		try {
+			fn(event, type)
+		} catch (error) {
+			queueMicrotask(() => { throw error })
+		}
+	}
+
+	#setState(state, detail = {}) {
+		this.#state = state
+		this.#emit('state', { state, ...detail })
+	}
+
+	#retryDelay() {
+		return this.#options.retryMs * (0.5 + Math.random())
+	}
+
+	/* At most one timer of a name. */
+	#after(name, ms, fn) {
+		this.#cancel(name)
+		this.#timers.set(name, setTimeout(() => {
+			this.#timers.delete(name)
+			fn()
+		}, ms))
+	}
+
+	#cancel(name) {
+		clearTimeout(this.#timers.get(name))
+		this.#timers.delete(name)
+	}
+}
