@@ -1,0 +1,152 @@
+/* history - the latest publications of each channel, in rings */
+#include "broker/history.h"
+
+#include "common/base/mem.h"
+#include "common/svc/stats.h"
+
+enum { RING_START = 4, EXPIRE_MAX = 4096 };
+
+void history_store_init(struct history_store *s, const struct engine_limits *limits) {
+	*s = (struct history_store){ 0 };
+	s->count_max = limits->history_count;
+	s->bytes_max = limits->history_bytes;
+	s->total_max = limits->history_total_bytes;
+	s->age_ms = limits->history_ms;
+	list_init(&s->all);
+}
+
+void history_init(struct history *h) {
+	*h = (struct history){ 0 };
+}
+
+static struct history_entry **slot_of(const struct history *h, uint32_t i) {
+	return &h->ring[(h->first + i) & (h->cap - 1)];
+}
+
+static void drop_oldest(struct history_store *s, struct history *h) {
+	struct history_entry *e = *slot_of(h, 0);
+	size_t bytes = e->len + HISTORY_ENTRY_BYTES;
+
+	h->first = (h->first + 1) & (h->cap - 1);
+	h->count--;
+	h->bytes -= bytes;
+	s->count--;
+	s->bytes -= bytes;
+	list_remove(&e->in_all);
+	mem_free(e);
+	if (h->count == 0) {
+		mem_free(h->ring);
+		history_init(h);
+	}
+}
+
+void history_fini(struct history_store *s, struct history *h) {
+	while (h->count > 0)
+		drop_oldest(s, h);
+}
+
+static void ring_grow(struct history *h) {
+	uint32_t cap = h->cap == 0 ? RING_START : 2 * h->cap;
+	struct history_entry **ring = mem_alloc(cap * sizeof(*ring));
+
+	for (uint32_t i = 0; i < h->count; i++)
+		ring[i] = *slot_of(h, i);
+	mem_free(h->ring);
+	h->ring = ring;
+	h->first = 0;
+	h->cap = cap;
+}
+
+static struct history_entry *entry_new(const struct ipc_publication *p) {
+	struct history_entry *e = mem_try_realloc(NULL, sizeof(*e) + p->data.len);
+
+	if (e == NULL)
+		return NULL;
+	e->offset = p->offset;
+	e->time_ms = p->time_ms;
+	e->kind = p->kind;
+	e->len = (uint32_t)p->data.len;
+	memcpy(e->key, p->key, IPC_KEY_BYTES);
+	if (e->len > 0)
+		memcpy(e->data, p->data.ptr, e->len);
+	return e;
+}
+
+/* The oldest of all may be of any channel; within a channel it is that one's oldest, because time does not go backwards. */
+static void drop_oldest_of_all(struct history_store *s) {
+	drop_oldest(s, list_entry(s->all.next, struct history_entry, in_all)->owner);
+}
+
+static void make_room(struct history_store *s, struct history *h, size_t bytes) {
+	while (h->count > 0 && h->count >= s->count_max)
+		drop_oldest(s, h);
+	while (h->bytes + bytes > s->bytes_max) {
+		drop_oldest(s, h);
+		stat_add(STAT_history_dropped, 1);
+	}
+	while (s->bytes + bytes > s->total_max) {
+		drop_oldest_of_all(s);
+		stat_add(STAT_history_dropped, 1);
+	}
+}
+
+void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms) {
+	size_t bytes = p->data.len + HISTORY_ENTRY_BYTES;
+	struct history_entry *e = NULL;
+
+	if (s->count_max == 0)
+		return;
+	if (bytes <= s->bytes_max && bytes <= s->total_max)
+		e = entry_new(p);
+	if (e == NULL) {
+		stat_add(STAT_history_dropped, 1);
+		return;
+	}
+	make_room(s, h, bytes);
+	if (h->count == h->cap)
+		ring_grow(h);
+	e->owner = h;
+	e->expires_ms = now_ms + s->age_ms;
+	h->count++;
+	*slot_of(h, h->count - 1) = e;
+	h->bytes += bytes;
+	s->count++;
+	s->bytes += bytes;
+	list_add_tail(&s->all, &e->in_all);
+}
+
+void history_expire(struct history_store *s, uint64_t now_ms) {
+	for (unsigned n = 0; n < EXPIRE_MAX && !list_is_empty(&s->all); n++) {
+		if (list_entry(s->all.next, struct history_entry, in_all)->expires_ms > now_ms)
+			return;
+		drop_oldest_of_all(s);
+	}
+}
+
+uint32_t history_index_after(const struct history *h, uint64_t offset) {
+	uint32_t low = 0, high = h->count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (history_at(h, middle)->offset > offset)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+const struct history_entry *history_at(const struct history *h, uint32_t i) {
+	BUG_ON(i >= h->count);
+	return *slot_of(h, i);
+}
+
+void history_put(const struct history *h, uint32_t i, struct buf *out) {
+	const struct history_entry *e = history_at(h, i);
+	struct ipc_publication p = { .offset = e->offset, .time_ms = e->time_ms, .kind = e->kind };
+
+	memcpy(p.key, e->key, IPC_KEY_BYTES);
+	p.data = slice_of(e->data, e->len);
+	ipc_put_publication(out, &p);
+}

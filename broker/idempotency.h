@@ -1,0 +1,38 @@
+/*
+ * idempotency - the keys of publications that were accepted lately, and their offsets
+ *
+ * Does:      remembers (channel, key) -> offset; bounded over all channels by bytes and age, the oldest go first.
+ * Does not:  keep the epoch: it is the channel's, who lives as long as one of its keys is remembered (`count`).
+ */
+#ifndef BROKER_IDEMPOTENCY_H
+#define BROKER_IDEMPOTENCY_H
+
+#include "broker/engine.h"
+#include "common/base/htab.h"
+#include "common/base/list.h"
+
+/* Of one channel. */
+struct idempotency {
+	uint64_t channel_id;	/* never used again for another channel */
+	uint32_t count;
+};
+
+struct idempotency_store {
+	struct htab keys;
+	struct list all;	/* oldest first */
+	size_t count_max;
+	uint64_t age_ms;
+};
+
+void idempotency_store_init(struct idempotency_store *s, const struct engine_limits *limits);
+void idempotency_store_fini(struct idempotency_store *s);
+/* All zeros is no key: not to be remembered. */
+bool idempotency_is_key(const uint8_t key[IPC_KEY_BYTES]);
+bool idempotency_find(const struct idempotency_store *s, const struct idempotency *i, const uint8_t key[IPC_KEY_BYTES],
+    uint64_t *offset);
+/* The key is not known yet. */
+void idempotency_add(struct idempotency_store *s, struct idempotency *i, const uint8_t key[IPC_KEY_BYTES], uint64_t offset,
+    uint64_t now_ms);
+void idempotency_expire(struct idempotency_store *s, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,262 @@
+/* presence - members of channels, their holders and graces */
+#include "broker/presence.h"
+
+#include "common/base/mem.h"
+
+struct member {
+	struct htab_node node;
+	struct list in_room;
+	struct list holds;	/* empty: in its grace */
+	struct deadline grace;
+	struct presence *room;
+	uint8_t token[IPC_KEY_BYTES];
+	uint32_t name_len, info_len;
+	uint8_t bytes[];	/* channel id (8), name, info; the first two are the key */
+};
+
+/* A link, with all that it has. */
+struct holder {
+	struct htab_node node;
+	uint64_t id;
+	struct list holds;
+};
+
+/* This holder has this member, `count` times. */
+struct hold {
+	struct list in_member, in_holder;
+	struct member *member;
+	struct holder *holder;
+	uint32_t count;
+};
+
+enum { ID_BYTES = sizeof(uint64_t), RECORD_EXTRA_BYTES = 6 };
+
+static struct slice member_key(const struct htab_node *node) {
+	const struct member *m = htab_entry(node, const struct member, node);
+
+	return slice_of(m->bytes, ID_BYTES + m->name_len);
+}
+
+static struct slice member_name(const struct member *m) {
+	return slice_of(m->bytes + ID_BYTES, m->name_len);
+}
+
+static struct slice member_info(const struct member *m) {
+	return slice_of(m->bytes + ID_BYTES + m->name_len, m->info_len);
+}
+
+static struct slice holder_key(const struct htab_node *node) {
+	return slice_of(&htab_entry(node, const struct holder, node)->id, sizeof(uint64_t));
+}
+
+void presence_store_init(struct presence_store *s, size_t info_max_bytes, presence_left_fn on_left, void *arg, uint64_t now_ms) {
+	htab_init(&s->members, member_key);
+	htab_init(&s->holders, holder_key);
+	wheel_init(&s->graces, now_ms);
+	s->info_max_bytes = info_max_bytes;
+	s->on_left = on_left;
+	s->arg = arg;
+}
+
+void presence_init(struct presence *p, uint64_t channel_id) {
+	list_init(&p->members);
+	p->channel_id = channel_id;
+	p->count = 0;
+}
+
+static struct member *member_find(const struct presence_store *s, const struct presence *p, struct slice name) {
+	uint8_t key[ID_BYTES + PRESENCE_NAME_MAX];
+	struct htab_node *node;
+
+	if (name.len == 0 || name.len > PRESENCE_NAME_MAX)
+		return NULL;
+	memcpy(key, &p->channel_id, ID_BYTES);
+	memcpy(key + ID_BYTES, name.ptr, name.len);
+	node = htab_find(&s->members, slice_of(key, ID_BYTES + name.len));
+	return node != NULL ? htab_entry(node, struct member, node) : NULL;
+}
+
+static struct member *member_new(struct presence_store *s, struct presence *p, const struct ipc_member_add *add) {
+	struct member *m = mem_try_realloc(NULL, sizeof(*m) + ID_BYTES + add->member.len + add->info.len);
+
+	if (m == NULL)
+		return NULL;
+	list_init(&m->holds);
+	deadline_init(&m->grace);
+	m->room = p;
+	memcpy(m->token, add->token, IPC_KEY_BYTES);
+	m->name_len = (uint32_t)add->member.len;
+	m->info_len = (uint32_t)add->info.len;
+	memcpy(m->bytes, &p->channel_id, ID_BYTES);
+	memcpy(m->bytes + ID_BYTES, add->member.ptr, add->member.len);
+	if (add->info.len > 0)
+		memcpy(m->bytes + ID_BYTES + add->member.len, add->info.ptr, add->info.len);
+	list_add_tail(&p->members, &m->in_room);
+	htab_add(&s->members, &m->node);
+	p->count++;
+	return m;
+}
+
+static void member_unlink(struct presence_store *s, struct member *m) {
+	deadline_clear(&m->grace);
+	htab_remove(&s->members, &m->node);
+	list_remove(&m->in_room);
+	m->room->count--;
+}
+
+static void member_leave(struct presence_store *s, struct member *m) {
+	member_unlink(s, m);
+	s->on_left(m->room, member_name(m), member_info(m), s->arg);
+	mem_free(m);
+}
+
+static void hold_free(struct hold *h) {
+	list_remove(&h->in_member);
+	list_remove(&h->in_holder);
+	mem_free(h);
+}
+
+/* Nobody has the member any more: it goes now or after its grace. */
+static void member_orphaned(struct presence_store *s, struct member *m, uint32_t grace_ms, uint64_t now_ms) {
+	if (grace_ms == 0)
+		member_leave(s, m);
+	else
+		deadline_set(&s->graces, &m->grace, now_ms + grace_ms);
+}
+
+static struct holder *holder_find(const struct presence_store *s, uint64_t id) {
+	struct htab_node *node = htab_find(&s->holders, slice_of(&id, sizeof(id)));
+
+	return node != NULL ? htab_entry(node, struct holder, node) : NULL;
+}
+
+static struct holder *holder_find_or_new(struct presence_store *s, uint64_t id) {
+	struct holder *h = holder_find(s, id);
+
+	if (h != NULL)
+		return h;
+	h = mem_zalloc(sizeof(*h));
+	h->id = id;
+	list_init(&h->holds);
+	htab_add(&s->holders, &h->node);
+	return h;
+}
+
+/* There are as many holders as processes at most, and nearly every member has one. */
+static struct hold *hold_find(const struct member *m, uint64_t holder) {
+	list_for_each(it, &m->holds) {
+		struct hold *h = list_entry(it, struct hold, in_member);
+
+		if (h->holder->id == holder)
+			return h;
+	}
+	return NULL;
+}
+
+static void hold_add(struct presence_store *s, struct member *m, uint64_t holder) {
+	struct hold *h = hold_find(m, holder);
+
+	if (h != NULL) {
+		h->count++;
+		return;
+	}
+	h = mem_alloc(sizeof(*h));
+	h->member = m;
+	h->holder = holder_find_or_new(s, holder);
+	h->count = 1;
+	list_add_tail(&m->holds, &h->in_member);
+	list_add_tail(&h->holder->holds, &h->in_holder);
+}
+
+enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint64_t holder, const struct ipc_member_add *add,
+    bool *is_new) {
+	struct member *m = member_find(s, p, add->member);
+
+	*is_new = false;
+	if (m != NULL && memcmp(m->token, add->token, IPC_KEY_BYTES) != 0)
+		return IPC_TAKEN;
+	if (m == NULL) {
+		if (add->member.len == 0 || add->member.len > PRESENCE_NAME_MAX || add->info.len > s->info_max_bytes)
+			return IPC_UNAVAILABLE;
+		m = member_new(s, p, add);
+		if (m == NULL)
+			return IPC_UNAVAILABLE;
+		*is_new = true;
+	}
+	deadline_clear(&m->grace);
+	hold_add(s, m, holder);
+	return IPC_OK;
+}
+
+void presence_remove(struct presence_store *s, struct presence *p, uint64_t holder, struct slice member, uint32_t grace_ms,
+    uint64_t now_ms) {
+	struct member *m = member_find(s, p, member);
+	struct hold *h = m != NULL ? hold_find(m, holder) : NULL;
+
+	if (h == NULL || --h->count > 0)
+		return;
+	hold_free(h);
+	if (list_is_empty(&m->holds))
+		member_orphaned(s, m, grace_ms, now_ms);
+}
+
+void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t grace_ms, uint64_t now_ms) {
+	struct holder *lost = holder_find(s, holder);
+
+	if (lost == NULL)
+		return;
+	while (!list_is_empty(&lost->holds)) {
+		struct hold *h = list_entry(lost->holds.next, struct hold, in_holder);
+		struct member *m = h->member;
+
+		hold_free(h);
+		if (list_is_empty(&m->holds))
+			member_orphaned(s, m, grace_ms, now_ms);
+	}
+	htab_remove(&s->holders, &lost->node);
+	mem_free(lost);
+}
+
+static void grace_over(struct deadline *d, void *arg) {
+	member_leave(arg, container_of(d, struct member, grace));
+}
+
+void presence_tick(struct presence_store *s, uint64_t now_ms) {
+	wheel_run(&s->graces, now_ms, grace_over, s);
+}
+
+void presence_fini(struct presence_store *s, struct presence *p) {
+	while (!list_is_empty(&p->members)) {
+		struct member *m = list_entry(p->members.next, struct member, in_room);
+
+		while (!list_is_empty(&m->holds))
+			hold_free(list_entry(m->holds.next, struct hold, in_member));
+		member_unlink(s, m);
+		mem_free(m);
+	}
+}
+
+void presence_store_fini(struct presence_store *s) {
+	struct htab_node *node;
+
+	while ((node = htab_next(&s->holders, NULL)) != NULL) {
+		htab_remove(&s->holders, node);
+		mem_free(htab_entry(node, struct holder, node));
+	}
+	htab_fini(&s->holders);
+	htab_fini(&s->members);
+}
+
+bool presence_list(const struct presence_store *s, const struct presence *p, struct slice after, uint32_t limit, struct buf *out) {
+	const struct member *from = member_find(s, p, after);
+
+	for (struct list *it = from != NULL ? from->in_room.next : p->members.next; it != &p->members; it = it->next) {
+		const struct member *m = list_entry(it, const struct member, in_room);
+		size_t bytes = RECORD_EXTRA_BYTES + m->name_len + (size_t)m->info_len;
+
+		if (limit-- == 0 || bytes > out->max - out->len)
+			return true;
+		ipc_put_member(out, &(struct ipc_member){ member_name(m), member_info(m) });
+	}
+	return false;
+}
