@@ -245,7 +245,7 @@ function showNotice() {
 		return
 	byId('notice-title').textContent = wasOnline ? 'The connection was lost.' : 'The server cannot be reached.'
 	byId('notice-text').textContent = refusal || 'What you write is kept and sent later.'
-	byId('notice-countdown').textContent = seconds > 0 ? `Next attempt in ${seconds} s.` : 'Connecting…'
+	byId('notice-countdown').textContent = seconds > 0 ? `Next attempt in ${seconds}\u00a0s.` : 'Connecting…'
 }
 
 setInterval(() => {

@@ -208,8 +208,10 @@ class Client {
 
 	/* A WebSocket does not say why it was refused; a plain request to the same address does. */
 	async #askWhy() {
+		const { fetch } = this.#options	// the browser's refuses to be called as a method
+
 		try {
-			const answer = await this.#options.fetch(this.#url.replace(/^ws/, 'http'), { cache: 'no-store' })
+			const answer = await fetch(this.#url.replace(/^ws/, 'http'), { cache: 'no-store' })
 			const text = (await answer.text()).trim().slice(0, 300)
 			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 60)
 

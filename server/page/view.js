@@ -132,8 +132,8 @@ export class RoomView {
 		const li = this.#messageNode(m, true)
 
 		this.#byRef.set(m.ref, li)
-		this.#insert(li, m)
 		this.#facts.get(li).pending = true
+		this.#insert(li, m)
 		this.#showState(li, 'pending')
 		this.toBottom()
 	}
@@ -150,6 +150,7 @@ export class RoomView {
 			this.#showFailure(li, m)
 			return true
 		}
+		this.#facts.get(li).pending = false
 		if (m.time !== undefined) {
 			this.#facts.get(li).date = dateOf(m.time)
 			setTime(li.querySelector('time'), dateOf(m.time))
@@ -239,7 +240,6 @@ export class RoomView {
 		const followers = [li.nextElementSibling]
 		let before = this.#list.lastElementChild
 
-		facts.pending = false
 		facts.generation = positioned ? this.#generation(m.epoch) : Math.max(0, this.#generations.length - 1)
 		facts.offset = positioned ? m.offset : this.#top + 0.5
 		if (positioned) {
@@ -252,7 +252,7 @@ export class RoomView {
 			this.standsAt(m.epoch, m.offset)
 			this.#byPosition.set(key, li)
 		}
-		while (before !== null && (before === li || this.#isAfter(before, facts)))
+		while (before !== null && (before === li || (!facts.pending && this.#isAfter(before, facts))))
 			before = before.previousElementSibling
 		if (before === null)
 			this.#list.prepend(li)
