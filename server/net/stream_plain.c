@@ -1,0 +1,84 @@
+/* stream_plain - the byte stream without TLS: plain recv and sendmsg */
+#include "server/net/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One call takes so many buffers: 4 KiB of stack, and the kernel allows 1024. */
+enum { STREAM_IOVECS = 256 };
+
+static enum stream_result result_of_errno(void) {
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? STREAM_AGAIN : STREAM_ERROR;
+}
+
+static enum stream_result plain_recv(struct stream *s, uint8_t *out, size_t len, size_t *got) {
+	ssize_t n;
+
+	*got = 0;
+	do
+		n = recv(s->fd, out, len, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return result_of_errno();
+	if (n == 0)
+		return STREAM_EOF;
+	*got = (size_t)n;
+	return STREAM_OK;
+}
+
+/* One sendmsg; *is_short: the socket took less than it was offered, so another call would only say EAGAIN. */
+static ssize_t plain_send_once(struct stream *s, bool *is_short) {
+	struct iovec iov[STREAM_IOVECS];
+	struct msghdr message = { .msg_iov = iov };
+	size_t offered = 0;
+	ssize_t n;
+
+	message.msg_iovlen = outq_iovec(&s->out, iov, STREAM_IOVECS);
+	for (size_t i = 0; i < message.msg_iovlen; i++)
+		offered += iov[i].iov_len;
+	do
+		n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	*is_short = n >= 0 && (size_t)n < offered;
+	return n;
+}
+
+static enum stream_result plain_send(struct stream *s, size_t *sent) {
+	*sent = 0;
+	while (!outq_is_empty(&s->out)) {
+		bool is_short;
+		ssize_t n = plain_send_once(s, &is_short);
+
+		if (n < 0)
+			return result_of_errno();
+		outq_consume(&s->out, (size_t)n);
+		*sent += (size_t)n;
+		if (is_short)
+			return STREAM_AGAIN;
+	}
+	return STREAM_OK;
+}
+
+static void plain_shutdown(struct stream *s) {
+	shutdown(s->fd, SHUT_WR);
+}
+
+static void plain_close(struct stream *s) {
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static const struct stream_ops plain_ops = {
+	.recv = plain_recv,
+	.send = plain_send,
+	.shutdown = plain_shutdown,
+	.close = plain_close,
+};
+
+void stream_plain_init(struct stream *s, int fd) {
+	s->ops = &plain_ops;
+	outq_init(&s->out);
+	s->fd = fd;
+}
