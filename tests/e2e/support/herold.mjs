@@ -1,0 +1,220 @@
+// herold - starts the real programs on free ports, watches what they log, and ends them without a trace
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { join, resolve } from 'node:path'
+import test from 'node:test'
+
+import { seen } from './seen.mjs'
+
+const BIN = resolve(process.env.BIN ?? new URL('../../../build', import.meta.url).pathname)
+const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at /
+// A build with sanitizers on a busy machine takes its time.
+const START_MS = 20000
+const WAIT_MS = 10000
+const STOP_MS = 20000
+
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms))
+
+/** Calls `condition` until what it returns is true enough, and returns that. */
+export async function waitFor(condition, what, timeoutMs = WAIT_MS) {
+	const end = Date.now() + timeoutMs
+	let trouble = ''
+
+	for (;;) {
+		try {
+			const value = await condition()
+
+			if (value)
+				return value
+		} catch (error) {
+			trouble = `: ${error.message}`
+		}
+		if (Date.now() > end)
+			throw new Error(`${what}: not within ${timeoutMs} ms${trouble}`)
+		await sleep(20)
+	}
+}
+
+/** The fields of a log line, text or JSON. */
+export function logFields(line) {
+	if (line.startsWith('{'))
+		return JSON.parse(line)
+	return Object.fromEntries([...line.matchAll(/(\w+)=("(?:[^"\\]|\\.)*"|\S+)/g)]
+		.map(([, key, value]) => [key, value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value]))
+}
+
+function firstAddress(text) {
+	return text.split(',')[0].replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
+}
+
+export class Herold {
+	lines = []
+	exit = null		// { code, signal } once the master has ended
+
+	/** options: { NAME: VALUE } of the program; env: more environment; args: more arguments. Waits until it is ready. */
+	static async start({ options = {}, env = {}, args = [] } = {}) {
+		const herold = new Herold({ options, env, args })
+
+		try {
+			await herold.#ready()
+		} catch (error) {
+			herold.kill()
+			throw new Error(`${error.message}\n${herold.log()}`)
+		}
+		return herold
+	}
+
+	constructor({ options, env, args }) {
+		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...options }
+
+		// A session of its own: everything that it starts can be found by that.
+		this.child = spawn(join(BIN, 'herold'), [...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args], {
+			detached: true, stdio: ['ignore', 'pipe', 'pipe'],
+			env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1', ...env },
+		})
+		this.pid = this.child.pid
+		for (const stream of [this.child.stdout, this.child.stderr])
+			createInterface({ input: stream }).on('line', (line) => this.#note(line))
+		this.exited = new Promise((done) => {
+			this.child.on('error', (error) => this.#note(`could not start: ${error.message}`))
+			this.child.on('close', (code, signal) => {
+				this.exit = { code, signal }
+				done(this.exit)
+			})
+		})
+	}
+
+	#note(line) {
+		const reason = /\breason"?[=:]"?(\w+)/.exec(line)
+
+		this.lines.push(line)
+		if (reason !== null)
+			seen('close', reason[1])
+	}
+
+	async #ready() {
+		const line = await waitFor(() => this.exit !== null ? 'ended' :
+			this.lines.find((each) => /\bready\b/.test(each) && /\baddress\b/.test(each) && /\badmin\b/.test(each)),
+		'the line that says ready', START_MS)
+
+		assert.equal(this.exit, null, 'it ended at once')
+		const fields = logFields(line)
+
+		this.address = firstAddress(fields.address)
+		this.adminAddress = firstAddress(fields.admin)
+		this.url = `http://${this.address}`
+		this.wsUrl = `ws://${this.address}`
+		this.adminUrl = `http://${this.adminAddress}`
+	}
+
+	log(last = 200) {
+		return this.lines.slice(-last).join('\n')
+	}
+
+	/** The first line that matches, now or later. */
+	waitLog(pattern, timeoutMs) {
+		return waitFor(() => this.lines.find((line) => pattern.test(line)), `a log line like ${pattern}`, timeoutMs)
+	}
+
+	/** A request to the admin process: { status, headers, text, json }. */
+	async admin(path, init) {
+		const answer = await fetch(this.adminUrl + path, init)
+		const text = await answer.text()
+		let json
+
+		try {
+			json = JSON.parse(text)
+		} catch {
+			// A plain sentence.
+		}
+		return { status: answer.status, headers: answer.headers, text, json }
+	}
+
+	async status() {
+		const { status, json, text } = await this.admin('/status')
+
+		assert.equal(status, 200, text)
+		return json
+	}
+
+	/** POST of the server API; its JSON. */
+	async api(path, body) {
+		const { status, json, text } = await this.admin(`/api/${path}`, {
+			method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+		})
+
+		assert.equal(status, 200, `${path}: ${text}`)
+		return json
+	}
+
+	/** The slots of workers with their pids; likewise of broker and admin. */
+	async pids() {
+		const { workers, broker, admin } = await this.status()
+
+		return { master: this.pid, workers: workers.map((w) => w.pid), broker: broker.pid, admin: admin.pid }
+	}
+
+	/** Every living process of this Herold, by its session. */
+	processes() {
+		return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+			try {
+				const [state, , , session] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+
+				return Number(session) === this.pid && state !== 'Z'
+			} catch {
+				return false
+			}
+		})
+	}
+
+	/** SIGTERM and what has to follow: exit status 0, nothing left, no report of a sanitizer. */
+	async stop() {
+		if (this.exit === null)
+			this.child.kill('SIGTERM')
+		await waitFor(() => this.exit, 'the end after SIGTERM', STOP_MS)
+		assert.deepEqual(this.exit, { code: 0, signal: null }, 'exit status')
+		await waitFor(() => this.processes().length === 0, 'the end of all its processes', 2000)
+		this.assertClean()
+	}
+
+	assertClean() {
+		const report = this.lines.findIndex((line) => TELLTALES.test(line))
+
+		assert.equal(report, -1, `in the log: ${this.lines.slice(report, report + 40).join('\n')}`)
+	}
+
+	/** Whatever happened: nothing stays behind. */
+	kill() {
+		for (const pid of this.processes()) {
+			try {
+				process.kill(pid, 'SIGKILL')
+			} catch {
+				// Gone already.
+			}
+		}
+	}
+}
+
+/** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. */
+export function story(name, { timeout = 60000, ...settings }, fn) {
+	test(name, { timeout }, async (t) => {
+		const herold = await Herold.start(settings)
+		// node may abandon a test that is out of time without running its finally.
+		const atExit = () => herold.kill()
+
+		process.once('exit', atExit)
+		try {
+			await fn(herold, t)
+			await herold.stop()
+		} catch (error) {
+			for (const line of herold.lines.slice(-200))
+				t.diagnostic(line)
+			throw error
+		} finally {
+			herold.kill()
+			process.removeListener('exit', atExit)
+		}
+	})
+}
