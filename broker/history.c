@@ -80,7 +80,8 @@ static void drop_oldest_of_all(struct history_store *s) {
 static void make_room(struct history_store *s, struct history *h, size_t bytes) {
 	while (h->count > 0 && h->count >= s->count_max)
 		drop_oldest(s, h);
-	while (h->bytes + bytes > s->bytes_max) {
+	/* The newest is kept even if it is larger than that alone: else a client that missed just this one could not recover. */
+	while (h->count > 0 && h->bytes + bytes > s->bytes_max) {
 		drop_oldest(s, h);
 		stat_add(STAT_history_dropped, 1);
 	}
@@ -96,7 +97,7 @@ void history_add(struct history_store *s, struct history *h, const struct ipc_pu
 
 	if (s->count_max == 0)
 		return;
-	if (bytes <= s->bytes_max && bytes <= s->total_max)
+	if (bytes <= s->total_max)
 		e = entry_new(p);
 	if (e == NULL) {
 		stat_add(STAT_history_dropped, 1);

@@ -44,7 +44,7 @@ struct history_store {
 void history_store_init(struct history_store *s, const struct engine_limits *limits);
 void history_init(struct history *h);
 void history_fini(struct history_store *s, struct history *h);
-/* Copies; p->offset is above all before it. Not kept when larger than a bound, or when memory is out: a hole. */
+/* Copies; p->offset is above all before it. Not kept when larger than all history may be, or when memory is out: a hole. */
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms);
 /* Drops what is too old, some thousands at most: the rest follows next time. */
 void history_expire(struct history_store *s, uint64_t now_ms);

@@ -1,0 +1,473 @@
+/* engine_memory - channels in the memory of this process: order, history, presence and publication keys put together */
+#include "broker/engine.h"
+
+#include <stdlib.h>
+
+#include "broker/history.h"
+#include "broker/idempotency.h"
+#include "broker/presence.h"
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "common/svc/stats.h"
+
+enum {
+	EPOCH_LEN = 8,
+	SWEEP_MS = 100,
+	SWEEP_MIN = 64,		/* channels looked at per sweep, at least; and 1/SWEEP_PART of all */
+	SWEEP_PART = 64,
+	INFO_PART = 16,		/* a member fits at least so often into an answer */
+};
+
+struct channel {
+	struct htab_node node;
+	struct list in_sweep;
+	struct history history;
+	struct presence presence;
+	struct idempotency keys;
+	uint64_t top;		/* offset of the last publication */
+	char epoch[EPOCH_LEN];
+	bool has_interest;
+	uint8_t name_len;
+	uint8_t name[];
+};
+STATIC_ASSERT(IPC_CHANNEL_MAX <= UINT8_MAX, "name_len");
+
+struct engine {
+	struct engine_limits limits;
+	const struct engine_events *events;
+	void *arg;
+	uint64_t now_ms, wall_ms, swept_ms;
+	uint64_t next_channel_id;
+	struct htab channels;
+	struct list sweep;	/* all channels; the next to be looked at first */
+	struct history_store history;
+	struct presence_store presence;
+	struct idempotency_store keys;
+};
+
+static struct slice channel_name(const struct channel *ch) {
+	return slice_of(ch->name, ch->name_len);
+}
+
+static struct slice channel_key(const struct htab_node *node) {
+	return channel_name(htab_entry(node, struct channel, node));
+}
+
+static struct slice channel_epoch(const struct channel *ch) {
+	return slice_of(ch->epoch, EPOCH_LEN);
+}
+
+static void on_left(struct presence *p, struct slice member, struct slice info, void *arg) {
+	struct engine *e = arg;
+	struct channel *ch = container_of(p, struct channel, presence);
+	struct ipc_left left = { channel_name(ch), member, info, p->count };
+
+	e->events->left(e->arg, &left);
+}
+
+static struct engine *memory_create(const struct engine_limits *limits, const struct engine_events *events, void *arg,
+    uint64_t now_ms, uint64_t wall_ms) {
+	struct engine *e = mem_zalloc(sizeof(*e));
+
+	e->limits = *limits;
+	e->events = events;
+	e->arg = arg;
+	e->now_ms = e->swept_ms = now_ms;
+	e->wall_ms = wall_ms;
+	htab_init(&e->channels, channel_key);
+	list_init(&e->sweep);
+	history_store_init(&e->history, limits);
+	idempotency_store_init(&e->keys, limits);
+	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, on_left, e, now_ms);
+	return e;
+}
+
+static struct channel *channel_find(const struct engine *e, struct slice name) {
+	struct htab_node *node = htab_find(&e->channels, name);
+
+	return node != NULL ? htab_entry(node, struct channel, node) : NULL;
+}
+
+/* Random, so that neither an earlier life of the channel nor an earlier broker had the same one. */
+static void make_epoch(char epoch[EPOCH_LEN]) {
+	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	uint64_t n;
+
+	random_bytes(&n, sizeof(n));
+	for (int i = 0; i < EPOCH_LEN; i++, n /= sizeof(digits) - 1)
+		epoch[i] = digits[n % (sizeof(digits) - 1)];
+}
+
+static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
+	struct channel *ch = channel_find(e, name);
+
+	if (ch != NULL)
+		return ch;
+	BUG_ON(name.len == 0 || name.len > IPC_CHANNEL_MAX);
+	ch = mem_zalloc(sizeof(*ch) + name.len);
+	memcpy(ch->name, name.ptr, name.len);
+	ch->name_len = (uint8_t)name.len;
+	make_epoch(ch->epoch);
+	history_init(&ch->history);
+	ch->keys.channel_id = e->next_channel_id++;
+	presence_init(&ch->presence, ch->keys.channel_id);
+	htab_add(&e->channels, &ch->node);
+	list_add_tail(&e->sweep, &ch->in_sweep);
+	return ch;
+}
+
+static void channel_free(struct engine *e, struct channel *ch) {
+	history_fini(&e->history, &ch->history);
+	presence_fini(&e->presence, &ch->presence);
+	htab_remove(&e->channels, &ch->node);
+	list_remove(&ch->in_sweep);
+	mem_free(ch);
+}
+
+static void memory_destroy(struct engine **engine) {
+	struct engine *e = *engine;
+
+	if (e == NULL)
+		return;
+	*engine = NULL;
+	idempotency_store_fini(&e->keys);
+	while (!list_is_empty(&e->sweep))
+		channel_free(e, list_entry(e->sweep.next, struct channel, in_sweep));
+	presence_store_fini(&e->presence);
+	htab_fini(&e->channels);
+	mem_free(e);
+}
+
+static void memory_subscribe(struct engine *e, struct slice channel) {
+	channel_find_or_new(e, channel)->has_interest = true;
+}
+
+static void memory_unsubscribe(struct engine *e, struct slice channel) {
+	struct channel *ch = channel_find(e, channel);
+
+	if (ch != NULL)
+		ch->has_interest = false;
+}
+
+static void deliver(struct engine *e, const struct channel *ch, const struct ipc_publish *p) {
+	struct ipc_deliver d = { .channel = channel_name(ch),
+		.epoch = channel_epoch(ch),
+		.offset = ch->top,
+		.time_ms = e->wall_ms,
+		.kind = p->kind,
+		.data = p->data };
+
+	memcpy(d.key, p->key, IPC_KEY_BYTES);
+	e->events->publication(e->arg, &d);
+}
+
+static void memory_publish(struct engine *e, struct ticket t, const struct ipc_publish *p) {
+	struct channel *ch = channel_find_or_new(e, p->channel);
+	bool has_key = idempotency_is_key(p->key);
+	struct ipc_publication kept = { .time_ms = e->wall_ms, .kind = p->kind, .data = p->data };
+	uint64_t offset;
+
+	if (has_key && idempotency_find(&e->keys, &ch->keys, p->key, &offset)) {
+		stat_add(STAT_idempotency_hits, 1);
+		e->events->published(e->arg, t, IPC_REPEATED, channel_epoch(ch), offset);
+		return;
+	}
+	kept.offset = ++ch->top;
+	memcpy(kept.key, p->key, IPC_KEY_BYTES);
+	if ((p->flags & IPC_NO_HISTORY) == 0)
+		history_add(&e->history, &ch->history, &kept, e->now_ms);
+	if (has_key)
+		idempotency_add(&e->keys, &ch->keys, p->key, ch->top, e->now_ms);
+	deliver(e, ch, p);
+	e->events->published(e->arg, t, IPC_OK, channel_epoch(ch), ch->top);
+}
+
+/* Appends [from, from + count) unless that is more than `out` takes: then false, and nothing. */
+static bool put_all(const struct history *h, uint32_t from, uint32_t count, struct buf *out) {
+	for (uint32_t i = from; i < from + count; i++)
+		history_put(h, i, out);
+	if (!out->failed)
+		return true;
+	buf_reset(out);
+	return false;
+}
+
+/* Everything after the offset, or nothing. Offsets are distinct, so as many as the distance means without a hole. */
+static bool put_missed(const struct channel *ch, const struct ipc_subscribe *s, struct buf *out) {
+	uint32_t from = history_index_after(&ch->history, s->offset);
+	uint32_t count = ch->history.count - from;
+
+	if (!slice_eq(s->epoch, channel_epoch(ch)) || s->offset > ch->top)
+		return false;
+	if (count != ch->top - s->offset || count > s->limit)
+		return false;
+	return put_all(&ch->history, from, count, out);
+}
+
+static void answer(struct engine *e, struct ticket t, struct ipc_snapshot *s) {
+	e->events->snapshot(e->arg, t, s);
+}
+
+/* Publications and members share reply_max_bytes; the missed ones go first, since of members there is a count and a list by
+ * pages. */
+static void memory_read(struct engine *e, struct ticket t, const struct ipc_subscribe *s) {
+	const struct channel *ch = channel_find(e, s->channel);
+	struct ipc_snapshot answered = { .channel = s->channel };
+	struct buf publications, members;
+
+	if (ch == NULL) {
+		answer(e, t, &answered);
+		return;
+	}
+	buf_init(&publications, e->limits.reply_max_bytes);
+	if ((s->flags & IPC_SINCE) != 0 && put_missed(ch, s, &publications))
+		answered.flags |= IPC_SNAPSHOT_RECOVERED;
+	buf_init(&members, e->limits.reply_max_bytes - publications.len);
+	presence_list(&e->presence, &ch->presence, SLICE_EMPTY, s->member_limit, &members);
+	answered.epoch = channel_epoch(ch);
+	answered.offset = ch->top;
+	answered.publications = buf_slice(&publications);
+	answered.member_count = ch->presence.count;
+	answered.members = buf_slice(&members);
+	answer(e, t, &answered);
+	buf_fini(&publications);
+	buf_fini(&members);
+}
+
+static size_t entry_record_bytes(const struct history *h, uint32_t i) {
+	return history_at(h, i)->len + (size_t)HISTORY_ENTRY_BYTES;
+}
+
+/* How many from `from` on fit into limit and reply. */
+static uint32_t count_rising(const struct engine *e, const struct history *h, uint32_t from, uint32_t limit) {
+	size_t bytes = 0;
+	uint32_t n = 0;
+
+	while (n < limit && from + n < h->count) {
+		bytes += entry_record_bytes(h, from + n);
+		if (bytes > e->limits.reply_max_bytes)
+			break;
+		n++;
+	}
+	return n;
+}
+
+/* How many directly before `end` fit. */
+static uint32_t count_falling(const struct engine *e, const struct history *h, uint32_t end, uint32_t limit) {
+	size_t bytes = 0;
+	uint32_t n = 0;
+
+	while (n < limit && n < end) {
+		bytes += entry_record_bytes(h, end - n - 1);
+		if (bytes > e->limits.reply_max_bytes)
+			break;
+		n++;
+	}
+	return n;
+}
+
+static void put_since(struct engine *e, const struct channel *ch, const struct ipc_history *q, struct ipc_snapshot *s,
+    struct buf *out) {
+	const struct history *h = &ch->history;
+	uint32_t from = history_index_after(h, q->offset);
+	uint32_t n;
+
+	if (!slice_eq(q->epoch, channel_epoch(ch)) || q->offset > ch->top)
+		return;
+	n = count_rising(e, h, from, q->limit);
+	if (!put_all(h, from, n, out))
+		return;
+	/* As far as it goes: offsets are distinct, so the last one says whether there was a hole. */
+	if (n > 0 ? history_at(h, from + n - 1)->offset == q->offset + n : q->offset == ch->top)
+		s->flags |= IPC_SNAPSHOT_RECOVERED;
+	if (from + n < h->count)
+		s->flags |= IPC_SNAPSHOT_MORE;
+}
+
+static void put_before(struct engine *e, const struct channel *ch, const struct ipc_history *q, struct ipc_snapshot *s,
+    struct buf *out) {
+	const struct history *h = &ch->history;
+	uint32_t end = h->count, n;
+
+	/* An offset of another life of the channel says nothing. */
+	if (q->offset > 0 && q->epoch.len > 0 && !slice_eq(q->epoch, channel_epoch(ch)))
+		return;
+	if (q->offset > 0)
+		end = history_index_after(h, q->offset - 1);
+	n = count_falling(e, h, end, q->limit);
+	if (!put_all(h, end - n, n, out))
+		return;
+	if (n < end)
+		s->flags |= IPC_SNAPSHOT_MORE;
+}
+
+static void memory_history(struct engine *e, struct ticket t, const struct ipc_history *q) {
+	const struct channel *ch = channel_find(e, q->channel);
+	struct ipc_snapshot answered = { .channel = q->channel };
+	struct buf publications;
+
+	if (ch == NULL) {
+		answer(e, t, &answered);
+		return;
+	}
+	buf_init(&publications, e->limits.reply_max_bytes);
+	if ((q->flags & IPC_SINCE) != 0)
+		put_since(e, ch, q, &answered, &publications);
+	else
+		put_before(e, ch, q, &answered, &publications);
+	answered.epoch = channel_epoch(ch);
+	answered.offset = ch->top;
+	answered.publications = buf_slice(&publications);
+	answered.member_count = ch->presence.count;
+	answer(e, t, &answered);
+	buf_fini(&publications);
+}
+
+static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder, const struct ipc_member_add *m) {
+	struct channel *ch = channel_find_or_new(e, m->channel);
+	struct ipc_member_result r = { 0 };
+	bool is_new;
+
+	r.result = (uint8_t)presence_add(&e->presence, &ch->presence, holder, m, &is_new);
+	r.is_new = is_new;
+	r.member_count = ch->presence.count;
+	if (is_new && (m->flags & IPC_RESYNC) == 0) {
+		struct ipc_joined joined = { m->channel, m->member, m->info, ch->presence.count };
+
+		e->events->joined(e->arg, &joined);
+	}
+	e->events->member_result(e->arg, t, &r);
+}
+
+static void memory_member_remove(struct engine *e, uint64_t holder, const struct ipc_member_remove *m) {
+	struct channel *ch = channel_find(e, m->channel);
+
+	if (ch != NULL)
+		presence_remove(&e->presence, &ch->presence, holder, m->member, m->grace_ms, e->now_ms);
+}
+
+static void memory_holder_lost(struct engine *e, uint64_t holder, uint32_t grace_ms) {
+	presence_holder_lost(&e->presence, holder, grace_ms, e->now_ms);
+}
+
+static void memory_members(struct engine *e, struct ticket t, const struct ipc_members *m) {
+	const struct channel *ch = channel_find(e, m->channel);
+	struct ipc_member_list list = { 0 };
+	struct buf members;
+
+	buf_init(&members, e->limits.reply_max_bytes);
+	if (ch != NULL) {
+		list.more = presence_list(&e->presence, &ch->presence, m->after, m->limit, &members);
+		list.member_count = ch->presence.count;
+	}
+	list.members = buf_slice(&members);
+	e->events->member_list(e->arg, t, &list);
+	buf_fini(&members);
+}
+
+static int compare_names(struct slice a, struct slice b) {
+	int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_channels(const void *a, const void *b) {
+	const struct channel *const *left = a, *const *right = b;
+
+	return compare_names(channel_name(*left), channel_name(*right));
+}
+
+static bool is_asked_for(const struct channel *ch, const struct ipc_channels *q) {
+	struct slice name = channel_name(ch);
+
+	if (name.len < q->prefix.len || (q->prefix.len > 0 && memcmp(name.ptr, q->prefix.ptr, q->prefix.len) != 0))
+		return false;
+	return q->after.len == 0 || compare_names(name, q->after) > 0;
+}
+
+/* All that match, sorted. Returns owned. */
+static const struct channel **collect(const struct engine *e, const struct ipc_channels *q, size_t *count) {
+	const struct channel **found = mem_alloc(e->channels.count * sizeof(*found));
+	size_t n = 0;
+
+	list_for_each(it, &e->sweep) {
+		const struct channel *ch = list_entry(it, const struct channel, in_sweep);
+
+		if (is_asked_for(ch, q))
+			found[n++] = ch;
+	}
+	if (n > 0)
+		qsort(found, n, sizeof(*found), compare_channels);
+	*count = n;
+	return found;
+}
+
+static void memory_channels(struct engine *e, struct ticket t, const struct ipc_channels *q) {
+	struct ipc_channel_list list = { 0 };
+	size_t count, i;
+	const struct channel **found = collect(e, q, &count);
+	struct buf channels;
+
+	buf_init(&channels, e->limits.reply_max_bytes);
+	for (i = 0; i < count && i < q->limit && channels.max - channels.len > 2 * IPC_CHANNEL_MAX; i++) {
+		const struct channel *ch = found[i];
+
+		ipc_put_channel(&channels, &(struct ipc_channel){ channel_name(ch), channel_epoch(ch), ch->top, ch->presence.count });
+	}
+	list.more = i < count;
+	list.channels = buf_slice(&channels);
+	e->events->channel_list(e->arg, t, &list);
+	buf_fini(&channels);
+	mem_free(found);
+}
+
+static bool is_forgettable(const struct channel *ch) {
+	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
+}
+
+/* A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
+static void sweep(struct engine *e) {
+	size_t n = SWEEP_MIN + e->channels.count / SWEEP_PART;
+
+	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
+		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
+
+		list_remove(&ch->in_sweep);
+		list_add_tail(&e->sweep, &ch->in_sweep);
+		if (is_forgettable(ch))
+			channel_free(e, ch);
+	}
+	e->swept_ms = e->now_ms;
+}
+
+static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
+	e->now_ms = now_ms;
+	e->wall_ms = wall_ms;
+	presence_tick(&e->presence, now_ms);
+	history_expire(&e->history, now_ms);
+	idempotency_expire(&e->keys, now_ms);
+	if (now_ms >= e->swept_ms + SWEEP_MS)
+		sweep(e);
+	stat_set(STAT_channels, e->channels.count);
+	stat_set(STAT_channel_members, e->presence.members.count);
+	stat_set(STAT_history_messages, e->history.count);
+	stat_set(STAT_history_bytes, e->history.bytes);
+	stat_set(STAT_idempotency_keys, e->keys.keys.count);
+}
+
+const struct engine_ops engine_memory = {
+	.name = "memory",
+	.create = memory_create,
+	.destroy = memory_destroy,
+	.subscribe = memory_subscribe,
+	.unsubscribe = memory_unsubscribe,
+	.publish = memory_publish,
+	.read = memory_read,
+	.history = memory_history,
+	.member_add = memory_member_add,
+	.member_remove = memory_member_remove,
+	.holder_lost = memory_holder_lost,
+	.members = memory_members,
+	.channels = memory_channels,
+	.tick = memory_tick,
+};

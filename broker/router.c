@@ -1,0 +1,325 @@
+/* router - which link wants what of which channel, and the way of the engine's results and events to the links */
+#include "broker/router.h"
+
+#include "common/base/htab.h"
+#include "common/base/mem.h"
+
+struct router {
+	const struct engine_ops *ops;
+	struct engine *engine;
+	struct htab routes, links;
+	uint32_t crash_grace_ms;
+	size_t data_max_bytes;
+};
+
+/* A channel that somebody wants. */
+struct route {
+	struct htab_node node;
+	struct list interests;	/* never empty between messages */
+	uint32_t count;
+	uint8_t name_len;
+	uint8_t name[];
+};
+STATIC_ASSERT(IPC_CHANNEL_MAX <= UINT8_MAX, "name_len");
+
+/* What the router keeps of a link. */
+struct routed_link {
+	struct htab_node node;
+	uint64_t id;
+	struct link *link;	/* borrowed */
+	struct list interests;
+};
+
+struct interest {
+	struct list in_route, in_link;
+	struct route *route;
+	struct routed_link *link;
+};
+
+static struct slice route_key(const struct htab_node *node) {
+	const struct route *route = htab_entry(node, struct route, node);
+
+	return slice_of(route->name, route->name_len);
+}
+
+static struct slice link_key(const struct htab_node *node) {
+	return slice_of(&htab_entry(node, struct routed_link, node)->id, sizeof(uint64_t));
+}
+
+static struct route *route_find(const struct router *r, struct slice channel) {
+	struct htab_node *node = htab_find(&r->routes, channel);
+
+	return node != NULL ? htab_entry(node, struct route, node) : NULL;
+}
+
+static struct routed_link *link_find(const struct router *r, uint64_t id) {
+	struct htab_node *node = htab_find(&r->links, slice_of(&id, sizeof(id)));
+
+	return node != NULL ? htab_entry(node, struct routed_link, node) : NULL;
+}
+
+/* --- from the engine up to the links --- */
+
+/* To all who want the channel: encoded once for all of them. */
+static void send_to_interested(struct router *r, struct slice channel, enum ipc_type type, const void *message) {
+	const struct route *route = route_find(r, channel);
+	struct rcbuf *encoded;
+
+	if (route == NULL)
+		return;
+	if (route->count == 1) {
+		link_send(list_entry(route->interests.next, struct interest, in_route)->link->link, type, message);
+		return;
+	}
+	encoded = ipc_encode(type, message);
+	list_for_each(it, &route->interests) {
+		struct link *l = list_entry(it, struct interest, in_route)->link->link;
+
+		/* Without the memory for it the link is as good as full: it has to ask again. */
+		if (encoded != NULL)
+			link_send_shared(l, encoded);
+		else
+			link_lose(l, "no memory for a message");
+	}
+	rcbuf_unref(&encoded);
+}
+
+static void on_publication(void *arg, const struct ipc_deliver *deliver) {
+	send_to_interested(arg, deliver->channel, IPC_deliver, deliver);
+}
+
+static void on_joined(void *arg, const struct ipc_joined *joined) {
+	send_to_interested(arg, joined->channel, IPC_joined, joined);
+}
+
+static void on_left(void *arg, const struct ipc_left *left) {
+	send_to_interested(arg, left->channel, IPC_left, left);
+}
+
+static void send_answer(struct router *r, struct ticket t, enum ipc_type type, const void *message) {
+	struct routed_link *to = t.request != 0 ? link_find(r, t.link) : NULL;
+
+	if (to != NULL)
+		link_send(to->link, type, message);
+}
+
+/* Late: after the publication has been handed to the kernel for all other links. */
+static void on_published(void *arg, struct ticket t, enum ipc_result result, struct slice epoch, uint64_t offset) {
+	struct ipc_published published = { t.request, (uint8_t)result, epoch, offset };
+	struct routed_link *to = t.request != 0 ? link_find(arg, t.link) : NULL;
+
+	if (to != NULL)
+		link_send_late(to->link, IPC_published, &published);
+}
+
+static void on_snapshot(void *arg, struct ticket t, struct ipc_snapshot *snapshot) {
+	snapshot->request = t.request;
+	send_answer(arg, t, IPC_snapshot, snapshot);
+}
+
+static void on_member_result(void *arg, struct ticket t, struct ipc_member_result *result) {
+	result->request = t.request;
+	send_answer(arg, t, IPC_member_result, result);
+}
+
+static void on_member_list(void *arg, struct ticket t, struct ipc_member_list *list) {
+	list->request = t.request;
+	send_answer(arg, t, IPC_member_list, list);
+}
+
+static void on_channel_list(void *arg, struct ticket t, struct ipc_channel_list *list) {
+	list->request = t.request;
+	send_answer(arg, t, IPC_channel_list, list);
+}
+
+static const struct engine_events events = {
+	.publication = on_publication,
+	.published = on_published,
+	.snapshot = on_snapshot,
+	.joined = on_joined,
+	.left = on_left,
+	.member_result = on_member_result,
+	.member_list = on_member_list,
+	.channel_list = on_channel_list,
+};
+
+struct router *router_new(const struct engine_ops *ops, const struct engine_limits *limits, uint32_t crash_grace_ms, uint64_t now_ms,
+    uint64_t wall_ms) {
+	struct router *r = mem_zalloc(sizeof(*r));
+
+	r->ops = ops;
+	r->crash_grace_ms = crash_grace_ms;
+	r->data_max_bytes = limits->reply_max_bytes;
+	htab_init(&r->routes, route_key);
+	htab_init(&r->links, link_key);
+	r->engine = ops->create(limits, &events, r, now_ms, wall_ms);
+	return r;
+}
+
+void router_free(struct router **r) {
+	if (*r == NULL)
+		return;
+	BUG_ON((*r)->links.count > 0 || (*r)->routes.count > 0);
+	(*r)->ops->destroy(&(*r)->engine);
+	htab_fini(&(*r)->routes);
+	htab_fini(&(*r)->links);
+	mem_free(*r);
+	*r = NULL;
+}
+
+void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {
+	r->ops->tick(r->engine, now_ms, wall_ms);
+}
+
+/* --- interests --- */
+
+static struct route *route_find_or_new(struct router *r, struct slice channel) {
+	struct route *route = route_find(r, channel);
+
+	if (route != NULL)
+		return route;
+	route = mem_zalloc(sizeof(*route) + channel.len);
+	memcpy(route->name, channel.ptr, channel.len);
+	route->name_len = (uint8_t)channel.len;
+	list_init(&route->interests);
+	htab_add(&r->routes, &route->node);
+	r->ops->subscribe(r->engine, channel);
+	return route;
+}
+
+/* A route has an interest per process at most. */
+static struct interest *interest_find(const struct route *route, const struct routed_link *link) {
+	list_for_each(it, &route->interests) {
+		struct interest *i = list_entry(it, struct interest, in_route);
+
+		if (i->link == link)
+			return i;
+	}
+	return NULL;
+}
+
+static void interest_add(struct router *r, struct routed_link *link, struct slice channel) {
+	struct route *route = route_find_or_new(r, channel);
+	struct interest *i;
+
+	if (interest_find(route, link) != NULL)
+		return;
+	i = mem_alloc(sizeof(*i));
+	i->route = route;
+	i->link = link;
+	list_add_tail(&route->interests, &i->in_route);
+	list_add_tail(&link->interests, &i->in_link);
+	route->count++;
+}
+
+static void interest_remove(struct router *r, struct interest *i) {
+	struct route *route = i->route;
+
+	list_remove(&i->in_route);
+	list_remove(&i->in_link);
+	mem_free(i);
+	if (--route->count > 0)
+		return;
+	r->ops->unsubscribe(r->engine, slice_of(route->name, route->name_len));
+	htab_remove(&r->routes, &route->node);
+	mem_free(route);
+}
+
+void router_add_link(struct router *r, struct link *l) {
+	struct routed_link *link = mem_zalloc(sizeof(*link));
+
+	link->id = link_id(l);
+	link->link = l;
+	list_init(&link->interests);
+	htab_add(&r->links, &link->node);
+}
+
+void router_remove_link(struct router *r, struct link *l) {
+	struct routed_link *link = link_find(r, link_id(l));
+
+	BUG_ON(link == NULL);
+	while (!list_is_empty(&link->interests))
+		interest_remove(r, list_entry(link->interests.next, struct interest, in_link));
+	htab_remove(&r->links, &link->node);
+	mem_free(link);
+	r->ops->holder_lost(r->engine, link_id(l), r->crash_grace_ms);
+}
+
+/* --- from the links down to the engine --- */
+
+static void do_subscribe(struct router *r, struct link *l, const union ipc_any *m) {
+	if ((m->subscribe.flags & IPC_WANT_DELIVER) != 0)
+		interest_add(r, link_find(r, link_id(l)), m->subscribe.channel);
+	r->ops->read(r->engine, (struct ticket){ link_id(l), m->subscribe.request }, &m->subscribe);
+}
+
+static void do_unsubscribe(struct router *r, struct link *l, const union ipc_any *m) {
+	struct route *route = route_find(r, m->unsubscribe.channel);
+	struct interest *i = route != NULL ? interest_find(route, link_find(r, link_id(l))) : NULL;
+
+	if (i != NULL)
+		interest_remove(r, i);
+}
+
+static void do_publish(struct router *r, struct link *l, const union ipc_any *m) {
+	struct ticket t = { link_id(l), m->publish.request };
+
+	/* It would be too large for the links as `deliver`, and for an answer. */
+	if (m->publish.data.len > r->data_max_bytes)
+		on_published(r, t, IPC_UNAVAILABLE, SLICE_EMPTY, 0);
+	else
+		r->ops->publish(r->engine, t, &m->publish);
+}
+
+static void do_history(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->history(r->engine, (struct ticket){ link_id(l), m->history.request }, &m->history);
+}
+
+static void do_member_add(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->member_add(r->engine, (struct ticket){ link_id(l), m->member_add.request }, link_id(l), &m->member_add);
+}
+
+static void do_member_remove(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->member_remove(r->engine, link_id(l), &m->member_remove);
+}
+
+static void do_members(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->members(r->engine, (struct ticket){ link_id(l), m->members.request }, &m->members);
+}
+
+static void do_channels(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->channels(r->engine, (struct ticket){ link_id(l), m->channels.request }, &m->channels);
+}
+
+#define NO_CHANNEL SIZE_MAX
+
+static const struct {
+	void (*fn)(struct router *r, struct link *l, const union ipc_any *m);
+	size_t channel_at;	/* where the message has its channel, or NO_CHANNEL */
+} requests[IPC_TYPE_COUNT] = {
+	[IPC_subscribe] = { do_subscribe, offsetof(union ipc_any, subscribe.channel) },
+	[IPC_unsubscribe] = { do_unsubscribe, offsetof(union ipc_any, unsubscribe.channel) },
+	[IPC_publish] = { do_publish, offsetof(union ipc_any, publish.channel) },
+	[IPC_history] = { do_history, offsetof(union ipc_any, history.channel) },
+	[IPC_member_add] = { do_member_add, offsetof(union ipc_any, member_add.channel) },
+	[IPC_member_remove] = { do_member_remove, offsetof(union ipc_any, member_remove.channel) },
+	[IPC_members] = { do_members, offsetof(union ipc_any, members.channel) },
+	[IPC_channels] = { do_channels, NO_CHANNEL },
+};
+
+void router_on_message(struct router *r, struct link *l, enum ipc_type type, const union ipc_any *message) {
+	struct slice channel;
+
+	if (requests[type].fn == NULL) {
+		link_lose_bad(l, "it sent a message that only a broker sends");
+		return;
+	}
+	if (requests[type].channel_at != NO_CHANNEL) {
+		memcpy(&channel, (const uint8_t *)message + requests[type].channel_at, sizeof(channel));
+		if (channel.len == 0 || channel.len > IPC_CHANNEL_MAX) {
+			link_lose_bad(l, "it sent a channel name that is empty or too long");
+			return;
+		}
+	}
+	requests[type].fn(r, l, message);
+}
