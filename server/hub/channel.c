@@ -1,0 +1,170 @@
+/* channel - the channels that somebody of this process wants */
+#include "server/hub/channel.h"
+
+#include "common/base/mem.h"
+
+static struct slice channel_key(const struct htab_node *node) {
+	return channel_name(htab_entry(node, struct channel, node));
+}
+
+struct slice channel_name(const struct channel *ch) {
+	return slice_of(ch->name, ch->name_len);
+}
+
+struct slice channel_epoch(const struct channel *ch) {
+	return slice_of(ch->epoch, ch->epoch_len);
+}
+
+struct hub_position channel_position(const struct channel *ch) {
+	struct hub_position p = { .offset = ch->offset };
+
+	memcpy(p.epoch, ch->epoch, ch->epoch_len);
+	return p;
+}
+
+bool channel_set_position(struct channel *ch, struct slice epoch, uint64_t offset) {
+	if (epoch.len > sizeof(ch->epoch))
+		return false;
+	if (epoch.len > 0)
+		memcpy(ch->epoch, epoch.ptr, epoch.len);
+	ch->epoch_len = (uint8_t)epoch.len;
+	ch->offset = offset;
+	return true;
+}
+
+bool channel_is_at(const struct channel *ch, struct slice epoch, uint64_t offset) {
+	return ch->offset == offset && slice_eq(channel_epoch(ch), epoch);
+}
+
+static void channel_free(struct channels *cs, struct channel *ch) {
+	BUG_ON(channel_is_used(ch) || list_is_linked(&ch->gathered));
+	htab_remove(&cs->table, &ch->node);
+	list_remove(&ch->idle);
+	list_remove(&ch->behind);
+	list_remove(&ch->counting);
+	mem_free(ch);
+}
+
+static void channels_on_idle(void *arg) {
+	struct channels *cs = arg;
+	uint64_t now = evloop_now_ms(cs->loop);
+
+	while (!list_is_empty(&cs->idle)) {
+		struct channel *ch = list_entry(cs->idle.next, struct channel, idle);
+		uint64_t due = ch->idle_since_ms + cs->linger_ms;
+
+		if (due > now) {
+			evloop_timer_start(&cs->timer, due - now);
+			return;
+		}
+		cs->on_drop(ch, cs->arg);
+		channel_free(cs, ch);
+	}
+}
+
+void channels_init(struct channels *cs, struct evloop *loop, uint64_t linger_ms,
+    void (*on_drop)(struct channel *ch, void *arg), void *arg) {
+	htab_init(&cs->table, channel_key);
+	list_init(&cs->idle);
+	cs->loop = loop;
+	cs->linger_ms = linger_ms;
+	cs->on_drop = on_drop;
+	cs->arg = arg;
+	evloop_timer_init(loop, &cs->timer, channels_on_idle, cs);
+}
+
+void channels_fini(struct channels *cs) {
+	struct channel *ch = channels_next(cs, NULL);
+
+	evloop_timer_stop(&cs->timer);
+	while (ch != NULL) {
+		struct channel *next = channels_next(cs, ch);
+
+		channel_free(cs, ch);
+		ch = next;
+	}
+	htab_fini(&cs->table);
+}
+
+struct channel *channels_find(const struct channels *cs, struct slice name) {
+	struct htab_node *node = htab_find(&cs->table, name);
+
+	return node != NULL ? htab_entry(node, struct channel, node) : NULL;
+}
+
+struct channel *channels_get(struct channels *cs, struct slice name) {
+	struct channel *ch = channels_find(cs, name);
+
+	if (ch != NULL)
+		return ch;
+	ch = mem_zalloc(sizeof(*ch) + name.len);
+	memcpy(ch->name, name.ptr, name.len);
+	ch->name_len = (uint32_t)name.len;
+	list_init(&ch->subs);
+	list_init(&ch->waiting);
+	list_init(&ch->idle);
+	list_init(&ch->behind);
+	list_init(&ch->gathered);
+	list_init(&ch->counting);
+	list_init(&ch->parcels);
+	htab_add(&cs->table, &ch->node);
+	return ch;
+}
+
+struct channel *channels_next(const struct channels *cs, const struct channel *ch) {
+	struct htab_node *node = htab_next(&cs->table, ch != NULL ? &ch->node : NULL);
+
+	return node != NULL ? htab_entry(node, struct channel, node) : NULL;
+}
+
+/* --- subscribers --- */
+
+struct sub *sub_new(struct channel *ch, struct hub_client *c) {
+	struct sub *s = mem_zalloc(sizeof(*s));
+
+	s->client = c;
+	s->channel = ch;
+	list_add_tail(&c->subs, &s->on_client);
+	list_add_tail(&ch->waiting, &s->on_channel);
+	list_remove(&ch->idle);
+	c->sub_count++;
+	return s;
+}
+
+void sub_go_live(struct sub *s) {
+	list_remove(&s->on_channel);
+	list_add_tail(&s->channel->subs, &s->on_channel);
+	s->channel->form_subs[s->client->form]++;
+	s->is_live = true;
+}
+
+void sub_free(struct channels *cs, struct sub *s) {
+	struct channel *ch = s->channel;
+
+	if (s->is_live)
+		ch->form_subs[s->client->form]--;
+	s->client->sub_count--;
+	list_remove(&s->on_client);
+	list_remove(&s->on_channel);
+	mem_free(s);
+	if (channel_is_used(ch))
+		return;
+	ch->idle_since_ms = evloop_now_ms(cs->loop);
+	if (list_is_empty(&cs->idle))
+		evloop_timer_start(&cs->timer, cs->linger_ms);
+	list_add_tail(&cs->idle, &ch->idle);
+}
+
+struct sub *sub_find(const struct channels *cs, const struct hub_client *c, struct slice name) {
+	struct channel *ch = channels_find(cs, name);
+
+	if (ch == NULL)
+		return NULL;
+	list_for_each(it, &c->subs) {
+		struct sub *s = list_entry(it, struct sub, on_client);
+
+		if (s->channel == ch)
+			return s;
+	}
+	return NULL;
+}
