@@ -49,6 +49,12 @@ bool config_has_option(struct slice name) {
 	return option_find(name) != NULL;
 }
 
+bool config_is_list(struct slice name) {
+	const struct config_option *o = option_find(name);
+
+	return o != NULL && o->type == OPTION_IS_LIST;
+}
+
 static void list_fini(struct text_list *l) {
 	for (size_t i = 0; i < l->count; i++)
 		mem_free(l->item[i]);

@@ -39,6 +39,7 @@ bool config_set_environment(struct config *c, char *const *environment, struct e
 /* What no single option can say (combinations). */
 bool config_check(const struct config *c, struct errbuf *e) MUST_CHECK;
 bool config_has_option(struct slice name);
+bool config_is_list(struct slice name);
 /* Adds the names, separated by commas, of the options that differ: those that a reload may change, or the others. */
 void config_add_changes(const struct config *a, const struct config *b, bool by_reload, struct buf *out);
 /* Largest message of the link between worker and broker: a publication, or a channel's history, and what is around it. */

@@ -132,11 +132,13 @@ void config_print(const struct config *c, struct buf *out) {
 /* Words, broken between blanks. */
 static void add_wrapped(struct buf *out, const char *text) {
 	struct slice rest = slice_text(text), word;
-	size_t column = HELP_WIDTH;
+	size_t column = 0;
 
 	while (slice_next_part(&rest, ' ', &word)) {
-		if (column + 1 + word.len > HELP_WIDTH) {
-			buf_addf(out, "%s%*s", column == HELP_WIDTH ? "" : "\n", HELP_INDENT, "");
+		bool is_first = column == 0;
+
+		if (is_first || column + 1 + word.len > HELP_WIDTH) {
+			buf_addf(out, "%s%*s", is_first ? "" : "\n", HELP_INDENT, "");
 			column = HELP_INDENT;
 		} else {
 			buf_add_u8(out, ' ');

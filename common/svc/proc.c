@@ -13,12 +13,20 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+/* Where argv[0] ended. */
+static char *title_start, *title_mark;
+
 void proc_init(int argc, char **argv, char **environment) {
+	title_start = argv[0];
+	title_mark = argv[0] + strlen(argv[0]);
 	setproctitle_init(argc, argv, environment);
 }
 
 void proc_set_title(const char *title) {
 	setproctitle("-%s", title);
+	/* libbsd leaves a dot there when the title is shorter, and ps shows it. */
+	if (title_mark - title_start > (ptrdiff_t)strlen(title))
+		*title_mark = '\0';
 }
 
 uint64_t proc_raise_file_limit(void) {

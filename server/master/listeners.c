@@ -1,0 +1,91 @@
+/* listeners - opening the sockets of every slot, so that no second server can share them */
+#include "server/master/listeners.h"
+
+#include <unistd.h>
+
+#include "common/base/mem.h"
+
+/* The kernel caps it at net.core.somaxconn. */
+enum { BACKLOG = 4096 };
+
+/* One address for all slots: fd[i * stride]. */
+static bool open_address(struct sock_addr *a, const char *text, int *fd, int slots, int stride, struct errbuf *e) {
+	if (!sock_parse(text, a, e) || !sock_probe_free(a, e))
+		return false;
+	for (int i = 0; i < slots; i++) {
+		bool is_shared = a->u.sa.sa_family == AF_UNIX && i > 0;
+
+		fd[i * stride] = is_shared ? fd[0] : sock_listen(a, BACKLOG, e);
+		if (fd[i * stride] < 0)
+			return false;
+	}
+	return true;
+}
+
+static int *no_sockets(int count) {
+	int *fd = mem_alloc((size_t)count * sizeof(*fd));
+
+	for (int i = 0; i < count; i++)
+		fd[i] = -1;
+	return fd;
+}
+
+bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) {
+	*l = (struct listeners){ .slots = slots, .per_slot = (int)c->listen.count, .admin_count = (int)c->admin_listen.count };
+	l->fd = no_sockets(slots * l->per_slot);
+	l->admin_fd = no_sockets(l->admin_count);
+	l->address = mem_zalloc((size_t)l->per_slot * sizeof(*l->address));
+	l->admin_address = mem_zalloc((size_t)l->admin_count * sizeof(*l->admin_address));
+	for (int i = 0; i < l->per_slot; i++) {
+		if (!open_address(&l->address[i], c->listen.item[i], &l->fd[i], slots, l->per_slot, e))
+			goto fail;
+	}
+	for (int i = 0; i < l->admin_count; i++) {
+		if (!open_address(&l->admin_address[i], c->admin_listen.item[i], &l->admin_fd[i], 1, 1, e))
+			goto fail;
+	}
+	return true;
+fail:
+	listeners_close(l);
+	return false;
+}
+
+static void drop(int **fd, int rows, int columns) {
+	for (int i = 0; *fd != NULL && i < rows * columns; i++) {
+		bool is_shared = i >= columns && (*fd)[i] == (*fd)[i % columns];
+
+		if ((*fd)[i] >= 0 && !is_shared)
+			close((*fd)[i]);
+	}
+	mem_free(*fd);
+	*fd = NULL;
+}
+
+void listeners_drop_clients(struct listeners *l) {
+	drop(&l->fd, l->slots, l->per_slot);
+	l->per_slot = 0;
+}
+
+void listeners_drop_admin(struct listeners *l) {
+	drop(&l->admin_fd, 1, l->admin_count);
+	l->admin_count = 0;
+}
+
+static void unlink_names(const struct sock_addr *address, const int *fd, int count) {
+	for (int i = 0; i < count; i++) {
+		const struct sock_addr *a = &address[i];
+
+		if (fd[i] >= 0 && a->u.sa.sa_family == AF_UNIX && a->u.un.sun_path[0] != '\0')
+			unlink(a->u.un.sun_path);
+	}
+}
+
+void listeners_close(struct listeners *l) {
+	unlink_names(l->address, l->fd, l->per_slot);
+	unlink_names(l->admin_address, l->admin_fd, l->admin_count);
+	listeners_drop_clients(l);
+	listeners_drop_admin(l);
+	mem_free(l->address);
+	mem_free(l->admin_address);
+	l->address = l->admin_address = NULL;
+}

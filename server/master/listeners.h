@@ -1,0 +1,29 @@
+/*
+ * listeners - the listening sockets of all worker slots and of the admin process
+ *
+ * Opened once, at the start, and kept by the master for its life, so that what waits in a dead worker's queue is not lost.
+ * TCP: one socket with SO_REUSEPORT for each address and slot. Unix sockets have no SO_REUSEPORT: all slots share one.
+ */
+#ifndef SERVER_MASTER_LISTENERS_H
+#define SERVER_MASTER_LISTENERS_H
+
+#include "common/svc/config.h"
+#include "common/svc/sock.h"
+
+struct listeners {
+	int slots, per_slot, admin_count;
+	int *fd;			/* [slot * per_slot + i] */
+	int *admin_fd;
+	struct sock_addr *address;	/* [per_slot], with the ports that the system chose */
+	struct sock_addr *admin_address;
+};
+
+/* On failure nothing stays open. */
+bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) MUST_CHECK;
+/* The client sockets of this process; unix sockets keep their names. */
+void listeners_drop_clients(struct listeners *l);
+void listeners_drop_admin(struct listeners *l);
+/* Everything, and the names of unix sockets. */
+void listeners_close(struct listeners *l);
+
+#endif

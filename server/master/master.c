@@ -1,0 +1,464 @@
+/* master - the supervisor: signals, children, shutdown */
+#include "server/master/master.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/svc/log.h"
+#include "common/svc/proc.h"
+#include "server/master/launch.h"
+#include "server/worker/worker.h"
+
+enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
+/* Descriptors of a worker that are no clients, beside the listeners. */
+enum { WORKER_OWN_FILES = 32 };
+
+/* START: not all children have been ready yet. END: only waiting for the last children. */
+enum phase { PHASE_START = 0, PHASE_SERVE, PHASE_PREDRAIN, PHASE_DRAIN, PHASE_END };
+
+struct master {
+	struct config *config;
+	const struct config_source *source;
+	struct launcher launch;
+	struct listeners listeners;
+	struct child *children;		/* the broker, the workers, admin */
+	size_t child_count;
+	enum phase phase;
+	uint64_t phase_due_ms;		/* PREDRAIN: drain; DRAIN and END: kill who is left */
+	int exit_status;
+};
+
+static uint64_t now_ms(void) {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* --- talking to children --- */
+
+static void signal_children(struct master *m, int signo, bool workers_too) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = &m->children[i];
+
+		if (child_is_running(c) && (workers_too || c->kind != PROCESS_WORKER))
+			kill(c->pid, signo);
+	}
+}
+
+static void control(const struct child *c, enum control_byte what, int slot) {
+	uint8_t message[2] = { (uint8_t)what, (uint8_t)slot };
+	char name[CHILD_NAME_MAX];
+
+	if (!child_is_running(c) || send(c->control_fd, message, sizeof(message), MSG_NOSIGNAL) == sizeof(message))
+		return;
+	child_name(c, name);
+	log_line(LOG_WARN, "a child does not take its orders", LF_TEXT("child", name), LF_TEXT("error", strerror(errno)));
+}
+
+static void control_workers(struct master *m, enum control_byte what) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i].kind == PROCESS_WORKER)
+			control(&m->children[i], what, m->children[i].slot);
+	}
+}
+
+/* --- the end --- */
+
+static bool is_anybody_running(const struct master *m, bool only_workers) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (child_is_running(&m->children[i]) && (!only_workers || m->children[i].kind == PROCESS_WORKER))
+			return true;
+	}
+	return false;
+}
+
+/* Nobody is started again in the phases that call this. */
+static void end_those_down(struct master *m, bool only_workers) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = &m->children[i];
+
+		if (!child_is_running(c) && (!only_workers || c->kind == PROCESS_WORKER))
+			c->state = CHILD_ENDED;
+	}
+}
+
+static void enter_end(struct master *m, int signo) {
+	m->phase = PHASE_END;
+	m->phase_due_ms = now_ms() + END_MS;
+	end_those_down(m, false);
+	signal_children(m, signo, signo == SIGKILL);
+}
+
+static void enter_drain(struct master *m) {
+	m->phase = PHASE_DRAIN;
+	m->phase_due_ms = now_ms() + (uint64_t)m->config->drain_seconds * 1000 + DRAIN_EXTRA_MS;
+	end_those_down(m, true);
+	control_workers(m, CONTROL_DRAIN);
+}
+
+static void enter_predrain(struct master *m) {
+	m->phase = PHASE_PREDRAIN;
+	m->phase_due_ms = now_ms() + (uint64_t)m->config->predrain_seconds * 1000;
+	atomic_store(&m->launch.stats->host.is_draining, 1);
+	control_workers(m, CONTROL_REFUSE);
+}
+
+static void give_up(struct master *m, const char *why, const char *child) {
+	log_line(LOG_ERROR, why, LF_TEXT("child", child));
+	m->exit_status = HEROLD_EXIT_FAILED;
+	if (m->phase != PHASE_END)
+		enter_end(m, SIGKILL);
+}
+
+/* What is due in this phase. */
+static void phase_step(struct master *m, uint64_t now) {
+	if (m->phase == PHASE_PREDRAIN && now >= m->phase_due_ms)
+		enter_drain(m);
+	if (m->phase == PHASE_DRAIN && !is_anybody_running(m, true))
+		enter_end(m, SIGTERM);
+	if ((m->phase == PHASE_DRAIN || m->phase == PHASE_END) && now >= m->phase_due_ms) {
+		log_text(LOG_WARN, "killing the processes that did not end in time");
+		signal_children(m, SIGKILL, true);
+		m->phase_due_ms = now + END_MS;
+	}
+}
+
+/* --- children coming and going --- */
+
+static void child_start(struct master *m, struct child *c, uint64_t now) {
+	struct errbuf e;
+
+	if (!launch_child(&m->launch, c, &e)) {
+		log_line(LOG_ERROR, "cannot start a process", LF_TEXT("error", e.text));
+		c->due_ms = now + FORK_RETRY_MS;
+		return;
+	}
+	c->state = CHILD_STARTING;
+	c->started_ms = now;
+	if (m->phase == PHASE_PREDRAIN && c->kind == PROCESS_WORKER)
+		control(c, CONTROL_REFUSE, c->slot);
+}
+
+static void child_became_ready(struct master *m, struct child *c) {
+	struct child *borrower = child_find_worker(m->children, m->child_count, c->borrower);
+	char name[CHILD_NAME_MAX];
+
+	c->state = CHILD_READY;
+	if (borrower != NULL)
+		control(borrower, CONTROL_TAKE_BACK, c->slot);
+	c->borrower = -1;
+	child_name(c, name);
+	log_line(m->phase == PHASE_START ? LOG_DEBUG : LOG_INFO, "a process is ready", LF_TEXT("child", name),
+	    LF_I("child_pid", c->pid));
+}
+
+static void child_lend(struct master *m, struct child *c) {
+	struct child *borrower = child_find_lender(m->children, m->child_count, c->slot);
+
+	if (borrower == NULL)
+		return;
+	c->borrower = borrower->slot;
+	control(borrower, CONTROL_LEND, c->slot);
+	log_line(LOG_WARN, "a slot's new clients go to another worker", LF_I("slot", c->slot), LF_I("worker", borrower->slot));
+}
+
+static void children_step(struct master *m, uint64_t now) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->state == CHILD_DOWN && now >= c->due_ms)
+			child_start(m, c, now);
+		if (c->state == CHILD_STARTING && atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0)
+			child_became_ready(m, c);
+		if (m->phase == PHASE_SERVE && child_wants_lender(c, now))
+			child_lend(m, c);
+	}
+}
+
+static void child_respawn(struct master *m, struct child *c, bool was_ready, int exit_code, uint64_t now) {
+	uint32_t delay_ms = 0;
+	char name[CHILD_NAME_MAX];
+
+	child_name(c, name);
+	switch (respawn_decide(&c->respawn, now - c->started_ms, was_ready, exit_code, &delay_ms)) {
+	case RESPAWN_AGAIN:
+		c->state = CHILD_DOWN;
+		c->due_ms = now + delay_ms;
+		if (was_ready)
+			c->down_since_ms = now;
+		atomic_fetch_add(&m->launch.stats->host.restarts[c->kind], 1);
+		break;
+	case RESPAWN_CONFIG:
+		c->state = CHILD_ENDED;
+		give_up(m, "stopping: a process cannot run with this configuration (it said why above)", name);
+		break;
+	case RESPAWN_HOPELESS:
+		c->state = CHILD_ENDED;
+		give_up(m, "stopping: a process ended five times in a row before it was ready", name);
+		break;
+	}
+}
+
+static void child_died(struct master *m, struct child *c, int wait_status, uint64_t now) {
+	bool was_ready = c->state == CHILD_READY || atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0;
+	bool is_expected = m->phase == PHASE_END || (m->phase == PHASE_DRAIN && c->kind == PROCESS_WORKER);
+	int exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+	char name[CHILD_NAME_MAX], status[32];
+
+	child_name(c, name);
+	child_status_text(wait_status, status, sizeof(status));
+	log_line(is_expected ? LOG_DEBUG : LOG_ERROR, is_expected ? "a process has ended" : "a process died",
+	    LF_TEXT("child", name), LF_I("child_pid", c->pid), LF_TEXT("end", status), LF_U("lived_ms", now - c->started_ms));
+	launch_forget(&m->launch, c);
+	for (size_t i = 0; c->kind == PROCESS_WORKER && i < m->child_count; i++) {
+		if (m->children[i].borrower == c->slot)
+			m->children[i].borrower = -1;
+	}
+	if (is_expected)
+		c->state = CHILD_ENDED;
+	else
+		child_respawn(m, c, was_ready, exit_code, now);
+}
+
+/* --- signals --- */
+
+static void on_child(struct master *m, int signo) {
+	int status;
+	pid_t pid;
+
+	(void)signo;
+	/* As process 1 of a container this is the parent of everybody's orphans: those are reaped without a word. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct child *c = child_find_pid(m->children, m->child_count, pid);
+
+		if (c != NULL)
+			child_died(m, c, status, now_ms());
+	}
+}
+
+static void on_end(struct master *m, int signo) {
+	if (m->phase >= PHASE_PREDRAIN) {
+		log_line(LOG_WARN, "ending at once", LF_TEXT("signal", sigabbrev_np(signo)));
+		m->exit_status = HEROLD_EXIT_FAILED;
+		enter_end(m, SIGKILL);
+		return;
+	}
+	log_line(LOG_INFO, "shutting down", LF_TEXT("signal", sigabbrev_np(signo)),
+	    LF_I("predrain_seconds", m->config->predrain_seconds), LF_I("drain_seconds", m->config->drain_seconds));
+	enter_predrain(m);
+}
+
+static void on_reload(struct master *m, int signo) {
+	struct buf now_valid, needs_restart;
+	struct config fresh;
+	struct errbuf e;
+
+	(void)signo;
+	buf_init(&now_valid, 4096);
+	buf_init(&needs_restart, 4096);
+	if (config_load(&fresh, m->source, &e)) {
+		config_add_changes(m->config, &fresh, true, &now_valid);
+		config_add_changes(m->config, &fresh, false, &needs_restart);
+		m->config->log_level = fresh.log_level;
+		m->config->log_format = fresh.log_format;
+		log_setup((enum log_level)fresh.log_level, (enum log_format)fresh.log_format, "master");
+		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
+		    LF_TEXT("changed_for", "master, others when they are started next"),
+		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
+	} else {
+		log_line(LOG_ERROR, "the configuration was read again and refused; the old one stays", LF_TEXT("error", e.text));
+	}
+	config_fini(&fresh);
+	buf_fini(&now_valid);
+	buf_fini(&needs_restart);
+}
+
+static const struct {
+	int signo;
+	void (*act)(struct master *m, int signo);	/* NULL: ignored */
+} signals[] = {
+	{ SIGCHLD, on_child },
+	{ SIGTERM, on_end },
+	{ SIGINT, on_end },
+	{ SIGHUP, on_reload },
+	{ SIGPIPE, NULL },
+	{ SIGUSR1, NULL },
+	{ SIGUSR2, NULL },
+};
+
+static void block_signals(sigset_t *set) {
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigaddset(set, signals[i].signo);
+	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+static void handle_signal(struct master *m, int signo) {
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		if (signals[i].signo == signo && signals[i].act != NULL)
+			signals[i].act(m, signo);
+	}
+}
+
+/* --- the start --- */
+
+static int slots_wanted(const struct config *c) {
+	cpu_set_t cores;
+
+	if (c->workers > 0)
+		return (int)c->workers;
+	/* What this process may use, which in a container can be less than what the machine has. */
+	if (sched_getaffinity(0, sizeof(cores), &cores) != 0)
+		return 1;
+	return CPU_COUNT(&cores) < 256 ? CPU_COUNT(&cores) : 256;
+}
+
+static void log_file_limit(const struct master *m) {
+	uint64_t files = proc_raise_file_limit();
+	uint64_t own = (uint64_t)(WORKER_OWN_FILES + m->listeners.slots * m->listeners.per_slot);
+	uint64_t each = files > own ? files - own : 0;
+
+	log_line(LOG_INFO, "connections allowed by the limit of open files", LF_U("files", files),
+	    LF_U("connections_per_worker", each), LF_U("connections", each * (uint64_t)m->listeners.slots));
+}
+
+static bool master_open(struct master *m, struct errbuf *e) {
+	int slots = slots_wanted(m->config), block;
+
+	proc_set_title("herold: master");
+	if (!listeners_open(&m->listeners, m->config, slots, e))
+		return false;
+	m->launch = (struct launcher){ .config = m->config, .listeners = &m->listeners, .stats_fd = -1, .broker_fd = -1,
+		.master_pid = (int)getpid() };
+	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
+	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
+		return false;
+	block = stats_block_take(m->launch.stats, PROCESS_MASTER, 0);
+	stats_use_block(m->launch.stats, block);
+	atomic_store(&stats_own->is_ready, 1);
+	atomic_store(&m->launch.stats->host.workers, slots);
+	m->child_count = (size_t)slots + 2;
+	m->children = mem_alloc(m->child_count * sizeof(*m->children));
+	m->launch.children = m->children;
+	m->launch.child_count = m->child_count;
+	child_init(&m->children[0], PROCESS_BROKER, 0, now_ms());
+	for (int i = 0; i < slots; i++)
+		child_init(&m->children[1 + i], PROCESS_WORKER, i, now_ms());
+	child_init(&m->children[1 + slots], PROCESS_ADMIN, 0, now_ms());
+	return true;
+}
+
+static void master_close(struct master *m) {
+	listeners_close(&m->listeners);
+	if (m->launch.stats_fd >= 0)
+		close(m->launch.stats_fd);
+	if (m->launch.broker_fd >= 0)
+		close(m->launch.broker_fd);
+	mem_free(m->children);
+}
+
+/* As people type it into a browser. */
+static void http_address(const struct sock_addr *a, char *out, size_t size) {
+	char text[SOCK_TEXT_MAX];
+	bool is_any = (a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY)) ||
+	    (a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr));
+
+	sock_text(a, text);
+	if (a->u.sa.sa_family == AF_UNIX)
+		snprintf(out, size, "%s", text);
+	else if (is_any)
+		snprintf(out, size, "http://localhost:%u/", ntohs(a->u.in.sin_port));
+	else
+		snprintf(out, size, "http://%s/", text);
+}
+
+static void log_ready(const struct master *m) {
+	char address[SOCK_TEXT_MAX + 16], admin[SOCK_TEXT_MAX + 16];
+
+	http_address(&m->listeners.admin_address[0], admin, sizeof(admin));
+	for (int i = 0; i < m->listeners.per_slot; i++) {
+		http_address(&m->listeners.address[i], address, sizeof(address));
+		log_line(LOG_INFO, "ready", LF_TEXT("address", address), LF_TEXT("admin", admin),
+		    LF_I("workers", m->listeners.slots), LF_TEXT("version", HEROLD_VERSION));
+	}
+}
+
+static bool are_all_ready(const struct master *m) {
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i].state != CHILD_READY)
+			return false;
+	}
+	return true;
+}
+
+/* --- the loop --- */
+
+static void earlier(uint64_t *due, uint64_t at) {
+	if (at < *due)
+		*due = at;
+}
+
+/* How long nothing is due: the time to sleep for, unless a signal comes. Readiness is a flag in shared memory that wakes
+ * nobody, so it is looked at while somebody starts. */
+static struct timespec time_to_wait(const struct master *m, uint64_t now) {
+	uint64_t due = now + 3600 * 1000, left;
+
+	if (m->phase >= PHASE_PREDRAIN)
+		earlier(&due, m->phase_due_ms);
+	for (size_t i = 0; i < m->child_count; i++) {
+		const struct child *c = &m->children[i];
+
+		if (c->state == CHILD_DOWN)
+			earlier(&due, c->due_ms);
+		if (c->state == CHILD_STARTING)
+			earlier(&due, now + READY_POLL_MS);
+		if (c->state == CHILD_DOWN && c->kind == PROCESS_WORKER && c->borrower < 0 && now < c->down_since_ms + CHILD_LEND_MS)
+			earlier(&due, c->down_since_ms + CHILD_LEND_MS);
+	}
+	left = due > now ? due - now : 0;
+	return (struct timespec){ .tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000 };
+}
+
+static void master_loop(struct master *m, const sigset_t *set) {
+	while (m->phase != PHASE_END || is_anybody_running(m, false)) {
+		struct timespec wait;
+		int signo;
+
+		children_step(m, now_ms());
+		if (m->phase == PHASE_START && are_all_ready(m)) {
+			m->phase = PHASE_SERVE;
+			log_ready(m);
+		}
+		phase_step(m, now_ms());
+		wait = time_to_wait(m, now_ms());
+		signo = sigtimedwait(set, NULL, &wait);
+		if (signo > 0)
+			handle_signal(m, signo);
+	}
+}
+
+int master_run(struct config *config, const struct config_source *source) {
+	struct master m = { .config = config, .source = source, .launch = { .stats_fd = -1, .broker_fd = -1 } };
+	struct errbuf e;
+	sigset_t set;
+
+	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
+	block_signals(&set);
+	if (master_open(&m, &e)) {
+		log_file_limit(&m);
+		master_loop(&m, &set);
+		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
+	} else {
+		log_line(LOG_ERROR, "cannot start", LF_TEXT("error", e.text));
+		m.exit_status = HEROLD_EXIT_FAILED;
+	}
+	master_close(&m);
+	return m.exit_status;
+}
