@@ -38,7 +38,7 @@ static const struct {
 	    "f:1: echo_prefix: this value is not allowed, but text in UTF-8 without control characters" },
 };
 
-START_TEST(files) {
+START_TEST(files_are_judged) {
 	struct config c;
 	struct errbuf e = { "" };
 
@@ -92,7 +92,7 @@ START_TEST(the_command_line_is_strongest) {
 END_TEST
 
 START_TEST(settings_are_refused) {
-	static const struct {
+	const struct {
 		char *setting;
 		const char *error;
 	} bad[] = {
@@ -121,7 +121,7 @@ Suite *suite_config_file(void) {
 	Suite *s = suite_create("config_file");
 	TCase *t = tcase_create("config_file");
 
-	tcase_add_loop_test(t, files, 0, (int)ARRAY_LEN(files));
+	tcase_add_loop_test(t, files_are_judged, 0, (int)ARRAY_LEN(files));
 	tcase_add_test(t, values_arrive);
 	tcase_add_test(t, the_command_line_is_strongest);
 	tcase_add_test(t, settings_are_refused);
