@@ -40,12 +40,22 @@ function newUserId() {
 	return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('')
 }
 
+/* Rooms have no blanks in their names. */
+function roomName(text) {
+	return text.trim().replace(/\s+/g, '-')
+}
+
 function roomOfAddress() {
 	try {
-		return decodeURIComponent(location.hash.slice(1)).trim()
+		return roomName(decodeURIComponent(location.hash.slice(1)))
 	} catch {
 		return ''
 	}
+}
+
+/* The server's errors are phrases. */
+function sentence(text) {
+	return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
 }
 
 // --- coming and going ---
@@ -95,7 +105,7 @@ function signOut() {
 
 byId('welcome-form').addEventListener('submit', (event) => {
 	const name = byId('name').value.trim()
-	const room = byId('room').value.trim() || 'lobby'
+	const room = roomName(byId('room').value) || 'lobby'
 
 	event.preventDefault()
 	if (name === '')
@@ -157,7 +167,7 @@ const handlers = {
 		if (m.status === 'pending')
 			room?.view.addPending({ ...m, userId: identity.userId, name: identity.name })
 		else
-			room?.view.settle(m.ref, m.status, m)
+			room?.view.settle(m.ref, m.status, m.reason === undefined ? m : { ...m, reason: sentence(m.reason) })
 	},
 	reset(m) {
 		const room = rooms.get(m.room)
@@ -180,10 +190,10 @@ const handlers = {
 		signOut()
 		byId('name').value = name
 		byId('room').value = room
-		showWelcome(m.message)
+		showWelcome(sentence(m.message))
 	},
 	refused(m) {
-		refusal = m.message
+		refusal = sentence(m.message)
 		showNotice()
 	},
 	fault(m) {
@@ -191,9 +201,9 @@ const handlers = {
 
 		if (m.room !== undefined && rooms.size > 1) {
 			removeRoom(m.room)
-			byId('room-error').textContent = m.message
+			byId('room-error').textContent = sentence(m.message)
 		} else if (room !== undefined) {
-			show(room, { type: 'gap', message: m.message })
+			show(room, { type: 'gap', message: sentence(m.message) })
 		}
 	},
 }
@@ -334,7 +344,7 @@ function joinRoom(name) {
 
 byId('room-form').addEventListener('submit', (event) => {
 	event.preventDefault()
-	joinRoom(byId('new-room').value.trim())
+	joinRoom(roomName(byId('new-room').value))
 	byId('new-room').value = ''
 	openPanel(null)
 })

@@ -33,6 +33,9 @@ const DEFAULTS = {
 	refLifetimeMs: 240000,		// the server remembers a ref for 5 minutes; later, sending again could publish twice
 }
 
+/* Not done, or perhaps not done: to be tried again. */
+const TRY_AGAIN = new Set(['unavailable', 'uncertain', 'busy'])
+
 export function connect(url, options = {}) {
 	return new Client(url, options)
 }
@@ -249,7 +252,7 @@ class Client {
 	}
 
 	#denied(m) {
-		if (m.code === 'unavailable' || m.code === 'uncertain')
+		if (TRY_AGAIN.has(m.code))
 			return this.#lost({ code: 1013, reason: m.message })
 		this.close()
 		this.#emit('denied', m)
@@ -287,7 +290,7 @@ class Client {
 		const { room, channel } = place
 
 		this.#request({ type: room !== undefined ? 'join' : 'subscribe', room, channel, since: this.#since(place) }).catch((error) => {
-			if (error.code === 'unavailable' || error.code === 'uncertain')
+			if (TRY_AGAIN.has(error.code))
 				return this.#after(`enter ${placeKey(place)}`, this.#retryDelay(), () => this.#enter(place))
 			if (error.code === 'offline')
 				return
@@ -421,7 +424,7 @@ class Client {
 	/* The server could not take it now (unavailable), or does not know (uncertain): the same ref again, a little later. */
 	#postpone(entry, code) {
 		entry.inFlight = false
-		if (code === 'unavailable' && entry.tries === 1) {
+		if (code !== 'uncertain' && entry.tries === 1) {
 			entry.tries = 0
 			entry.doubtfulSince = 0
 		}
@@ -526,7 +529,7 @@ class Client {
 		if (this.#state === 'connecting')
 			return this.#denied(m)
 		if (entry !== undefined)
-			return m.code === 'unavailable' || m.code === 'uncertain' ? this.#postpone(entry, m.code) : this.#fail(entry, m)
+			return TRY_AGAIN.has(m.code) ? this.#postpone(entry, m.code) : this.#fail(entry, m)
 		if (request !== undefined) {
 			this.#requests.delete(m.ref)
 			return request.reject(m)
