@@ -1,0 +1,273 @@
+/* conn_http - requests and responses: heads, bodies, keep-alive, refusals, and the upgrade that ends them */
+#include <stdio.h>
+
+#include "common/base/digest.h"
+#include "common/svc/stats.h"
+#include "server/conn/conn_priv.h"
+#include "server/ws/ws_handshake.h"
+
+enum { RESPONSE_HEAD_BYTES = 4096, RETRY_AFTER_MAX_S = 5 };
+
+static size_t kept_bytes(const struct conn *c) {
+	return c->side != NULL ? c->side->in.len : 0;
+}
+
+bool conn_http_is_idle(const struct conn *c) {
+	return c->state == CONN_HEAD && kept_bytes(c) == 0;
+}
+
+size_t conn_http_room(const struct conn *c) {
+	size_t kept = kept_bytes(c), most = c->state == CONN_BODY ? c->side->need : CONN_REQUEST_KEEP_BYTES;
+
+	return kept < most ? most - kept : 0;
+}
+
+/* --- responses --- */
+
+/* False: there was no memory for it, and the connection is ended. */
+static bool answer(struct conn *c, const struct http_response *response) {
+	size_t extra = response->extra_headers != NULL ? strlen(response->extra_headers) : 0;
+	struct rcbuf *copy = NULL;
+	struct buf b;
+
+	buf_init(&b, RESPONSE_HEAD_BYTES + extra + response->body.len);
+	http_response_write(response, &b);
+	if (!b.failed)
+		copy = rcbuf_try_new(b.len);
+	if (copy != NULL)
+		rcbuf_add(copy, buf_slice(&b));
+	buf_fini(&b);
+	/* It owes nothing any more, so nobody need be told when it goes. */
+	c->user = NULL;
+	if (copy == NULL) {
+		conn_end(c, CLOSE_internal_error, "no memory for a response");
+		return false;
+	}
+	stat_add(STAT_http_requests, 1);
+	stat_add_in(STAT_http_status, http_status_index(response->status));
+	c->has_answered = true;
+	conn_queue(c, copy);
+	return true;
+}
+
+void conn_respond(struct conn *c, const struct http_response *response) {
+	struct http_response full = *response;
+
+	if (!conn_is_http(c))
+		return;
+	full.is_head = c->is_head;
+	full.close = full.close || !c->keep_alive || c->cs->is_refusing || c->state != CONN_ANSWER;
+	if (!answer(c, &full))
+		return;
+	if (full.close) {
+		conn_linger(c);
+		return;
+	}
+	conn_set_state(c, CONN_HEAD);
+	if (!c->is_busy && kept_bytes(c) > 0)
+		conns_resume_later(c);
+}
+
+/* Sentences are ours, but one of them may have a quotation mark. */
+static void add_json_text(struct buf *b, const char *text) {
+	buf_add_u8(b, '"');
+	for (; *text != '\0'; text++) {
+		unsigned char ch = (unsigned char)*text;
+
+		if (ch == '"' || ch == '\\')
+			buf_addf(b, "\\%c", ch);
+		else if (ch < 0x20)
+			buf_addf(b, "\\u%04x", ch);
+		else
+			buf_add_u8(b, ch);
+	}
+	buf_add_u8(b, '"');
+}
+
+static void refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence,
+    const char *extra_headers) {
+	struct http_response response = { .status = status,
+		.content_type = "application/json",
+		.extra_headers = extra_headers,
+		.is_head = c->is_head,
+		.close = true };
+	char detail[CONN_DETAIL_MAX];
+	struct buf body;
+
+	if (!conn_is_http(c))
+		return;
+	buf_init(&body, RESPONSE_HEAD_BYTES);
+	buf_addf(&body, "{\"status\":%u,\"error\":", status);
+	add_json_text(&body, sentence);
+	buf_add_text(&body, "}\n");
+	response.body = buf_slice(&body);
+	snprintf(detail, sizeof(detail), "%u %s", status, sentence);
+	conn_set_reason(c, reason, detail);
+	if (answer(c, &response))
+		conn_linger(c);
+	buf_fini(&body);
+}
+
+void conn_refuse(struct conn *c, unsigned status, const char *sentence, const char *extra_headers) {
+	refuse(c, CLOSE_http_refused, status, sentence, extra_headers);
+}
+
+static void refuse_drain(struct conn *c) {
+	char header[sizeof("Retry-After: 5\r\n")];
+	uint8_t dice;
+
+	/* Spread, so that they do not all come back at once. */
+	random_bytes(&dice, sizeof(dice));
+	snprintf(header, sizeof(header), "Retry-After: %u\r\n", 1U + dice % RETRY_AFTER_MAX_S);
+	stat_add(STAT_connections_refused_drain, 1);
+	conn_refuse(c, 503, "The server is going away; try again.", header);
+}
+
+void conn_http_timeout(struct conn *c) {
+	if (!conn_http_is_idle(c))
+		refuse(c, CLOSE_handshake_timeout, 408, "The request was not complete in time.", NULL);
+	else
+		conn_end(c, c->has_answered ? CLOSE_http_idle : CLOSE_handshake_timeout, NULL);
+}
+
+/* --- the upgrade --- */
+
+void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
+    uint32_t max_message_bytes) {
+	struct buf b;
+
+	BUG_ON(c->state != CONN_ANSWER && c->state < CONN_LINGER);
+	if (c->state != CONN_ANSWER)
+		return;
+	buf_init(&b, RESPONSE_HEAD_BYTES);
+	ws_handshake_accept(r, SLICE_EMPTY, &b);
+	conn_queue(c, rcbuf_copy(buf_slice(&b)));
+	buf_fini(&b);
+	ws_reader_init(&c->reader, max_message_bytes);
+	c->ops = ops;
+	c->user = user;
+	c->was_open = true;
+	stat_add(STAT_upgrades, 1);
+	stat_add_in(STAT_http_status, http_status_index(101));
+	conn_set_state(c, CONN_OPEN);
+	ops->on_open(c);
+	if (!c->is_busy && kept_bytes(c) > 0)
+		conns_resume_later(c);
+	/* The drain went past this one while it was waiting for its answer. */
+	if (c->cs->is_draining)
+		conn_close(c, CLOSE_going_away, NULL);
+}
+
+/* --- requests --- */
+
+/* False: refused. */
+static bool admit(struct conn *c, const struct http_request *r) {
+	size_t expects;
+
+	c->is_head = r->method == HTTP_HEAD;
+	c->keep_alive = r->keep_alive && r->minor_version >= 1;
+	if (c->cs->is_refusing) {
+		refuse_drain(c);
+		return false;
+	}
+	(void)http_header_find(r, "Expect", &expects);
+	if (expects > 0 && !http_header_has_token(r, "Expect", "100-continue")) {
+		conn_refuse(c, 417, "No expectation but 100-continue can be met.", NULL);
+		return false;
+	}
+	if (r->content_length > 0 && r->content_length > c->cs->host.body_max(r, c->cs->host.arg)) {
+		conn_refuse(c, 413, "The body is larger than what is accepted here.", NULL);
+		return false;
+	}
+	return true;
+}
+
+static void await_body(struct conn *c, const struct http_request *r, size_t need) {
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct conn_side *side = conn_side(c);
+
+	side->need = need;
+	if (side->in.max < need)
+		side->in.max = need;
+	if (r->minor_version >= 1 && http_header_has_token(r, "Expect", "100-continue"))
+		conn_queue(c, rcbuf_copy(slice_of(go_on, sizeof(go_on) - 1)));
+	conn_set_state(c, CONN_BODY);
+}
+
+/* Uses one request from the front of *rest. False: it is not complete, or it was refused. */
+static bool use_request(struct conn *c, struct slice *rest) {
+	struct http_parse_error error;
+	struct http_request r;
+	struct slice body;
+	size_t head_len;
+
+	if (c->state == CONN_BODY && rest->len < c->side->need)
+		return false;
+	switch (http_request_parse(*rest, &r, &head_len, &error)) {
+	case HTTP_PARSE_MORE:
+		return false;
+	case HTTP_PARSE_BAD:
+		c->is_head = false;
+		conn_refuse(c, error.status, error.sentence, NULL);
+		return false;
+	case HTTP_PARSE_DONE:
+		break;
+	}
+	if (c->state == CONN_HEAD) {
+		if (!admit(c, &r))
+			return false;
+		if (rest->len - head_len < r.content_length) {
+			await_body(c, &r, head_len + (size_t)r.content_length);
+			return false;
+		}
+	}
+	body = slice_of(rest->ptr + head_len, (size_t)r.content_length);
+	*rest = slice_skip(*rest, head_len + body.len);
+	conn_set_state(c, CONN_ANSWER);
+	c->cs->host.on_request(c, &r, body);
+	return true;
+}
+
+/* Advances *rest past what was used. */
+static void use(struct conn *c, struct slice *rest) {
+	while (rest->len > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
+		/* A few bytes ask for many: who does not take its answers is not given more. */
+		if (c->stream.out.bytes >= CONN_PAUSE_BYTES) {
+			c->is_held = true;
+			return;
+		}
+		if (!use_request(c, rest))
+			break;
+	}
+	if (conn_is_http(c))
+		return;
+	if (rest->len > 0 && (c->state == CONN_OPEN || c->state == CONN_CLOSING))
+		conn_ws_input(c, *rest);
+	rest->len = 0;
+}
+
+void conn_http_input(struct conn *c, struct slice fresh) {
+	bool is_kept = kept_bytes(c) > 0;
+	struct slice rest = fresh;
+
+	/* The time for a further request begins with its first byte. */
+	if (c->state == CONN_HEAD && !is_kept && c->has_answered && !c->is_blocked)
+		c->since_ms = conn_stamp(c);
+	if (is_kept) {
+		buf_add(&c->side->in, fresh);
+		rest = buf_slice(&c->side->in);
+	}
+	if (!is_kept || !c->side->in.failed) {
+		c->is_busy = true;
+		use(c, &rest);
+		c->is_busy = false;
+	}
+	if (is_kept && !c->side->in.failed)
+		buf_drop_front(&c->side->in, c->side->in.len - rest.len);
+	else if (rest.len > 0)
+		buf_add(&conn_side(c)->in, rest);
+	if (c->side != NULL && c->side->in.failed)
+		conn_end(c, CLOSE_internal_error, "no memory for a request");
+	conn_side_trim(c);
+	conn_watch(c);
+}

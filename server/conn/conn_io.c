@@ -1,0 +1,188 @@
+/* conn_io - a connection's bytes: receiving, queueing, flushing, and holding back who does not take its data */
+#include "common/svc/stats.h"
+#include "server/conn/conn_priv.h"
+
+static size_t receive_room(const struct conn *c) {
+	return conn_is_http(c) ? conn_http_room(c) : CONN_RECEIVE_BYTES;
+}
+
+void conn_watch(struct conn *c) {
+	short want = 0;
+
+	if (c->state == CONN_DEAD)
+		return;
+	if (!c->is_eof && !c->is_paused && receive_room(c) > 0)
+		want |= EVLOOP_READ;
+	if (c->is_blocked)
+		want |= EVLOOP_WRITE;
+	evloop_io_want(&c->io, want);
+}
+
+/* --- in --- */
+
+static void on_received(struct conn *c, struct slice bytes) {
+	stat_add(STAT_bytes_received, bytes.len);
+	c->bytes_in += bytes.len;
+	c->beat_ms = conn_stamp(c);
+	c->is_pinged = false;
+	if (conn_is_http(c) || (c->side != NULL && c->side->in.len > 0))
+		conn_http_input(c, bytes);
+	else if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
+		conn_ws_input(c, bytes);
+	/* else it lingers: what still comes is read so that closing does not reset, and thrown away */
+}
+
+static void on_eof(struct conn *c) {
+	c->is_eof = true;
+	/* An answer is on its way to a client that only ended its side. */
+	if (c->state == CONN_HEAD && !outq_is_empty(&c->stream.out)) {
+		conn_linger(c);
+		return;
+	}
+	if (c->state == CONN_LINGER && !outq_is_empty(&c->stream.out)) {
+		conn_watch(c);
+		return;
+	}
+	conn_end(c, c->state == CONN_LINGER || (conn_http_is_idle(c) && c->has_answered) ? CLOSE_http_done : CLOSE_client_eof,
+	    NULL);
+}
+
+/* A client that has its whole answer may end as it likes. */
+static void on_broken(struct conn *c) {
+	conn_end(c, c->is_shut ? CLOSE_http_done : CLOSE_client_reset, NULL);
+}
+
+/* One recv per turn, so that nobody who sends much keeps the others waiting. */
+static void conn_receive(struct conn *c) {
+	struct conns *cs = c->cs;
+	size_t got, room = receive_room(c);
+
+	if (room == 0)
+		return;
+	if (room > CONN_RECEIVE_BYTES)
+		room = CONN_RECEIVE_BYTES;
+	switch (c->stream.ops->recv(&c->stream, cs->receive, room, &got)) {
+	case STREAM_OK:
+		on_received(c, slice_of(cs->receive, got));
+		break;
+	case STREAM_AGAIN:
+		break;
+	case STREAM_EOF:
+		on_eof(c);
+		break;
+	case STREAM_ERROR:
+		on_broken(c);
+		break;
+	}
+}
+
+void conn_on_ready(int fd, short ready, void *arg) {
+	struct conn *c = arg;
+
+	(void)fd;
+	/* Receiving first: a peer that sent its last words and is gone makes sending fail. */
+	if ((ready & EVLOOP_READ) != 0 && c->state != CONN_DEAD)
+		conn_receive(c);
+	if ((ready & EVLOOP_WRITE) != 0 && c->state != CONN_DEAD)
+		conn_flush(c);
+}
+
+/* --- out --- */
+
+static void flush_later(struct conn *c) {
+	if (c->is_flushing || c->is_blocked)
+		return;
+	c->is_flushing = true;
+	c->flush_next = c->cs->flush;
+	c->cs->flush = c;
+}
+
+void conn_queue(struct conn *c, struct rcbuf *r) {
+	c->cs->queued_bytes += r->len;
+	outq_take(&c->stream.out, r);
+	flush_later(c);
+}
+
+void conn_queue_shared(struct conn *c, struct rcbuf *r) {
+	c->cs->queued_bytes += r->len;
+	outq_add(&c->stream.out, r);
+	flush_later(c);
+}
+
+void conn_drop_unstarted(struct conn *c) {
+	size_t before = c->stream.out.bytes;
+
+	outq_drop_unstarted(&c->stream.out);
+	c->cs->queued_bytes -= before - c->stream.out.bytes;
+}
+
+static void resume(struct conn *c) {
+	if (c->is_held) {
+		c->is_held = false;
+		conns_resume_later(c);
+	}
+	if (c->is_paused) {
+		c->is_paused = false;
+		/* It could not show that it lives. */
+		c->beat_ms = conn_stamp(c);
+		c->is_pinged = false;
+		conn_arm(c);
+	}
+}
+
+/* In CLOSING and in a WebSocket's LINGER the time for everything is counted from its begin, else from the last progress. */
+static bool progress_counts(const struct conn *c) {
+	return c->state <= CONN_OPEN || (c->state == CONN_LINGER && !c->was_open);
+}
+
+static void on_blocked(struct conn *c, bool has_progress) {
+	bool is_news = !c->is_blocked;
+
+	c->is_blocked = true;
+	if ((is_news || has_progress) && progress_counts(c))
+		c->since_ms = conn_stamp(c);
+	if (c->stream.out.bytes > CONN_PAUSE_BYTES && c->state == CONN_OPEN && !c->is_paused) {
+		c->is_paused = true;
+		stat_add(STAT_reads_paused, 1);
+	} else if (c->stream.out.bytes < CONN_RESUME_BYTES) {
+		resume(c);
+	}
+	conn_watch(c);
+	if (is_news)
+		conn_arm(c);
+}
+
+static void on_drained(struct conn *c) {
+	bool was_blocked = c->is_blocked;
+
+	c->is_blocked = false;
+	resume(c);
+	if (c->state == CONN_LINGER && !c->is_shut) {
+		c->is_shut = true;
+		c->stream.ops->shutdown(&c->stream);
+	} else if (!was_blocked && c->state != CONN_CLOSING) {
+		return;
+	}
+	if (c->is_eof) {
+		conn_end(c, CLOSE_http_done, NULL);
+		return;
+	}
+	c->since_ms = conn_stamp(c);
+	conn_watch(c);
+	conn_arm(c);
+}
+
+void conn_flush(struct conn *c) {
+	size_t sent;
+	enum stream_result result = c->stream.ops->send(&c->stream, &sent);
+
+	stat_add(STAT_bytes_sent, sent);
+	c->bytes_out += sent;
+	c->cs->queued_bytes -= sent;
+	if (result == STREAM_OK)
+		on_drained(c);
+	else if (result == STREAM_AGAIN)
+		on_blocked(c, sent > 0);
+	else
+		on_broken(c);
+}

@@ -1,0 +1,89 @@
+/* conn_log - a connection's lines in the log, and the table of reasons */
+#include "common/svc/log.h"
+#include "server/conn/conn_priv.h"
+
+enum sender { WE, THEY };
+
+static const struct {
+	const char *name, *text;
+	uint16_t code;
+	enum sender sender;
+	enum log_level level;
+} reasons[CLOSE_REASON_COUNT] = {
+	[CLOSE_NONE] = { "none", "", 0, WE, LOG_DEBUG },
+#define CLOSE_REASON(name, code, sender, level, text) [CLOSE_##name] = { #name, text, code, sender, LOG_##level },
+#include "server/conn/close_reasons.tbl"
+};
+
+const char *close_reason_name(enum close_reason r) {
+	return reasons[r].name;
+}
+
+const char *close_reason_text(enum close_reason r) {
+	return reasons[r].text;
+}
+
+uint16_t close_reason_code(enum close_reason r) {
+	return reasons[r].code;
+}
+
+/* A client that came and went without asking for anything is no event that matters. */
+static enum log_level level_of_end(const struct conn *c) {
+	if (!c->was_open && reasons[c->reason].sender == THEY)
+		return LOG_DEBUG;
+	return reasons[c->reason].level;
+}
+
+void conn_log_end(const struct conn *c) {
+	enum log_level level = level_of_end(c);
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
+	struct log_field fields[12] = { 0 };
+	size_t n = 0;
+
+	if (!log_is_on(level))
+		return;
+	conn_id_text(c, id);
+	sock_peer_text(&c->peer, peer);
+	fields[n++] = LF_TEXT("conn", id);
+	fields[n++] = LF_TEXT("peer", peer);
+	fields[n++] = LF_TEXT("reason", reasons[c->reason].name);
+	fields[n++] = LF_U("code", c->close_code);
+	if (c->side != NULL && c->side->detail[0] != '\0')
+		fields[n++] = LF_TEXT("detail", c->side->detail);
+	if (c->is_unanswered)
+		fields[n++] = LF_TEXT("then", reasons[CLOSE_close_timeout].name);
+	fields[n++] = LF_U("bytes_in", c->bytes_in);
+	fields[n++] = LF_U("bytes_out", c->bytes_out);
+	fields[n++] = LF_U("messages_in", c->messages_in);
+	fields[n++] = LF_U("messages_out", c->messages_out);
+	fields[n++] = LF_U("duration_ms", evloop_now_ms(c->cs->loop) - c->start_ms);
+	log_emit(level, reasons[c->reason].text, fields);
+}
+
+static const char *opcode_name(uint8_t opcode) {
+	switch (opcode) {
+	case WS_TEXT:
+		return "text";
+	case WS_BINARY:
+		return "binary";
+	case WS_CLOSE:
+		return "close";
+	case WS_PING:
+		return "ping";
+	case WS_PONG:
+		return "pong";
+	default:
+		return "shared";
+	}
+}
+
+void conn_log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count) {
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
+
+	if (!log_is_on(LOG_DEBUG))
+		return;
+	conn_id_text(c, id);
+	sock_peer_text(&c->peer, peer);
+	log_line(LOG_DEBUG, way, LF_TEXT("conn", id), LF_TEXT("peer", peer), LF_TEXT("opcode", opcode_name(opcode)),
+	    LF_U("bytes", bytes), LF_U("frames", count));
+}

@@ -1,0 +1,164 @@
+/*
+ * conn_priv - what the files of this folder share; nobody else includes it
+ *
+ * conns.c      the set: accept, end of turn, deadlines' clock, drain
+ * conn.c       one connection's life: states, deadlines, leaving, the end
+ * conn_io.c    receiving, queueing, flushing, holding back who does not take its data
+ * conn_http.c  requests and responses
+ * conn_ws.c    frames in and out, the close handshake
+ * conn_log.c   its lines in the log
+ */
+#ifndef SERVER_CONN_CONN_PRIV_H
+#define SERVER_CONN_CONN_PRIV_H
+
+#include "common/base/list.h"
+#include "server/conn/conn.h"
+
+enum conn_state {
+	CONN_HEAD = 0,	/* reading a request's head */
+	CONN_BODY,	/* reading its body */
+	CONN_ANSWER,	/* the owner owes a response */
+	CONN_OPEN,	/* WebSocket */
+	CONN_CLOSING,	/* our close frame is queued, the peer's has not come */
+	CONN_LINGER,	/* the last bytes are queued; then shut down, then the peer's end */
+	CONN_DEAD,	/* waits for the end of the turn to be freed */
+};
+
+enum {
+	CONN_RECEIVE_BYTES = 65536,	/* the shared buffer: one recv takes so much at most */
+	CONN_REQUEST_KEEP_BYTES = 16384, /* of requests not yet answered: twice what a head may have */
+	CONN_PAUSE_BYTES = 65536,	/* who has so much waiting is not read from ... */
+	CONN_RESUME_BYTES = CONN_PAUSE_BYTES / 2, /* ... until less than this is left */
+	CONN_CLOSE_WAIT_MS = 2000,	/* for the peer's close frame, and for its end after the shutdown */
+	CONN_CLOSE_FLUSH_MS = 5000,	/* for what waits before our close frame */
+	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
+};
+
+/* What a connection needs some of the time only. */
+struct conn_side {
+	struct buf in;			/* requests that came in but could not be used yet */
+	size_t need;			/* BODY: bytes of the whole request */
+	struct conn *resume_next;	/* on conns.resume */
+	bool is_resuming;		/* is it there? */
+	char detail[CONN_DETAIL_MAX];	/* of the reason it ends for; for the log */
+};
+
+/* One per client, so its size counts: see the assertion in conn.c. */
+struct conn {
+	struct evloop_io io;
+	struct stream stream;
+	struct ws_reader reader;
+	struct deadline deadline;
+	struct list link;		/* on conns.all or conns.dead */
+	struct conn *flush_next;	/* on conns.flush */
+	struct conns *cs;
+	const struct conn_ops *ops;	/* since the upgrade */
+	void *user;
+	struct conn_side *side;		/* owned; NULL most of the time */
+	uint64_t id : 48, close_code : 16;
+	uint64_t start_ms : 48, state : 8, reason : 8;
+	uint64_t bytes_in, bytes_out;
+	uint32_t messages_in, messages_out;
+	/* Stamps: the low 32 bits of the clock. */
+	uint32_t since_ms;	/* begin of what its state waits for; while the socket takes nothing: since when */
+	uint32_t beat_ms;	/* the latest byte received, or the ping after it */
+	struct sock_peer peer;
+	bool is_flushing : 1;	/* on conns.flush */
+	bool is_blocked : 1;	/* the socket takes no more: waits until it is writable */
+	bool is_paused : 1;	/* not read from until it has taken its data */
+	bool is_held : 1;	/* requests in side->in wait for the same */
+	bool is_pinged : 1;	/* and nothing was received since */
+	bool is_hurried : 1;	/* ending, and not to be waited for */
+	bool is_deaf : 1;	/* what it sends is not read as frames any more */
+	bool is_shut : 1;	/* our side is shut down */
+	bool is_eof : 1;	/* its side is shut down */
+	bool is_head : 1;	/* the request's method is HEAD */
+	bool keep_alive : 1;	/* the request allows another one */
+	bool has_answered : 1;	/* a request before */
+	bool is_busy : 1;	/* conn_http_input() is at work further up the stack */
+	bool was_open : 1;
+	bool is_leaving : 1;	/* on_closed or on_gone was called */
+	bool is_unanswered : 1;	/* our close frame was */
+};
+
+struct conns {
+	struct evloop *loop;
+	struct conn_settings settings;
+	struct conn_host host;
+	struct id_source ids;
+	struct wheel wheel;
+	struct evloop_timer tick;	/* turns the wheel; runs while there are connections */
+	struct evloop_timer resume_timer;
+	struct evloop_timer drain_timer;
+	struct list all, dead;
+	struct conn *flush, *resume;
+	size_t count;
+	size_t queued_bytes;		/* over all out-queues */
+	uint64_t drain_start_ms, drain_spread_ms;
+	size_t drain_total, drain_done;
+	bool is_refusing, is_draining;
+	bool is_ticking;
+	uint8_t receive[CONN_RECEIVE_BYTES];
+};
+
+/* --- conns.c --- */
+/* Requests kept in c->side wait for the next turn. */
+void conns_resume_later(struct conn *c);
+void conns_remove(struct conn *c);
+
+/* --- conn.c --- */
+uint32_t conn_stamp(const struct conn *c);
+struct conn_side *conn_side(struct conn *c);
+/* Frees the side when it holds nothing. */
+void conn_side_trim(struct conn *c);
+void conn_set_state(struct conn *c, enum conn_state state);
+/* Sets the deadline after something changed that may bring it nearer. */
+void conn_arm(struct conn *c);
+void conn_on_deadline(struct conn *c);
+/* The first reason stays. */
+void conn_set_reason(struct conn *c, enum close_reason reason, const char *detail);
+/* Tells whoever uses it that it is gone; once. */
+void conn_leave(struct conn *c);
+/* Ends now: what waits is not sent. Freed at the end of the turn. */
+void conn_end(struct conn *c, enum close_reason reason, const char *detail);
+/* Ends as soon as what waits is sent and the peer has ended, too. The reason is set. */
+void conn_linger(struct conn *c);
+void conn_free(struct conn *c);
+
+/* --- conn_io.c --- */
+void conn_on_ready(int fd, short ready, void *arg);
+/* Takes r. */
+void conn_queue(struct conn *c, struct rcbuf *r);
+/* Shares r. */
+void conn_queue_shared(struct conn *c, struct rcbuf *r);
+void conn_drop_unstarted(struct conn *c);
+void conn_flush(struct conn *c);
+/* Watches for what its state waits for. */
+void conn_watch(struct conn *c);
+
+/* --- conn_http.c --- */
+/* How many bytes of input it takes now. */
+size_t conn_http_room(const struct conn *c);
+/* Changes the bytes when they turn out to be frames. */
+void conn_http_input(struct conn *c, struct slice fresh);
+bool conn_http_is_idle(const struct conn *c);
+void conn_http_timeout(struct conn *c);
+
+/* --- conn_ws.c --- */
+void conn_ws_input(struct conn *c, struct slice in);
+void conn_ws_ping(struct conn *c);
+/* Queues a close frame; code 0: without code and reason. */
+void conn_ws_send_close(struct conn *c, uint16_t code, const char *reason);
+
+/* --- conn_log.c --- */
+/* At its end, and only when it became a WebSocket or was refused, or everything is logged. */
+void conn_log_end(const struct conn *c);
+void conn_log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count);
+uint16_t close_reason_code(enum close_reason r);
+const char *close_reason_text(enum close_reason r);
+
+static inline bool conn_is_http(const struct conn *c) {
+	return c->state <= CONN_ANSWER;
+}
+
+#endif

@@ -1,0 +1,190 @@
+/* conn_ws - frames in and out, control frames, the close handshake */
+#include "common/svc/log.h"
+#include "common/svc/stats.h"
+#include "server/conn/conn_priv.h"
+
+enum { CLOSE_CODE_NONE = 1005 };
+
+/* --- out --- */
+
+/* False: no memory. */
+static bool queue_frame(struct conn *c, uint8_t opcode, struct slice payload) {
+	uint8_t header[WS_SERVER_HEADER_MAX];
+	size_t header_len = ws_frame_header(header, WS_FIN | opcode, payload.len);
+	struct rcbuf *r = rcbuf_try_new(header_len + payload.len);
+
+	if (r == NULL)
+		return false;
+	rcbuf_add(r, slice_of(header, header_len));
+	rcbuf_add(r, payload);
+	if (log_is_on(LOG_DEBUG))
+		conn_log_frame(c, "frame out", opcode, payload.len, 1);
+	conn_queue(c, r);
+	return true;
+}
+
+static void queue_control(struct conn *c, uint8_t opcode, struct slice payload) {
+	if (!queue_frame(c, opcode, payload))
+		conn_end(c, CLOSE_internal_error, "no memory for a frame");
+}
+
+/* Whether it is closed because too much waits. What was queued in this turn was never offered to the socket: that comes first. */
+static bool is_too_slow(struct conn *c) {
+	size_t most = c->cs->settings.client_queue_bytes;
+
+	if (c->stream.out.bytes < most)
+		return false;
+	if (!c->is_blocked)
+		conn_flush(c);
+	if (c->state != CONN_OPEN)
+		return true;
+	if (c->stream.out.bytes < most)
+		return false;
+	conn_close(c, CLOSE_slow_client, NULL);
+	return true;
+}
+
+static void count_sent(struct conn *c, uint32_t messages) {
+	c->messages_out += messages;
+	stat_add(STAT_messages_sent, messages);
+}
+
+void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
+	if (c->state != CONN_OPEN || is_too_slow(c))
+		return;
+	if (!queue_frame(c, opcode, data)) {
+		conn_close(c, CLOSE_internal_error, "no memory for a message");
+		return;
+	}
+	count_sent(c, 1);
+}
+
+void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages) {
+	if (c->state != CONN_OPEN || is_too_slow(c))
+		return;
+	if (log_is_on(LOG_DEBUG))
+		conn_log_frame(c, "frame out", WS_CONTINUATION, frames->len, messages);
+	conn_queue_shared(c, frames);
+	count_sent(c, messages);
+}
+
+void conn_ws_ping(struct conn *c) {
+	c->is_pinged = true;
+	c->beat_ms = conn_stamp(c);
+	stat_add(STAT_pings_sent, 1);
+	queue_control(c, WS_PING, SLICE_EMPTY);
+}
+
+/* How much of the text fits without half a character at its end. */
+static size_t utf8_cut(const char *text, size_t most) {
+	size_t len = strlen(text);
+
+	if (len <= most)
+		return len;
+	for (len = most; len > 0 && ((uint8_t)text[len] & 0xC0) == 0x80;)
+		len--;
+	return len;
+}
+
+void conn_ws_send_close(struct conn *c, uint16_t code, const char *reason) {
+	uint8_t payload[WS_CONTROL_MAX];
+	size_t len = code != 0 ? utf8_cut(reason, sizeof(payload) - 2) : 0;
+
+	payload[0] = (uint8_t)(code >> 8);
+	payload[1] = (uint8_t)code;
+	memcpy(payload + 2, reason, len);
+	queue_control(c, WS_CLOSE, slice_of(payload, code != 0 ? 2 + len : 0));
+}
+
+/* --- in --- */
+
+static void on_message(struct conn *c, const struct ws_item *item) {
+	if (c->state != CONN_OPEN)
+		return; /* our close frame is out */
+	c->messages_in++;
+	stat_add(STAT_messages_received, 1);
+	c->ops->on_message(c, item->type == WS_ITEM_TEXT, item->data);
+}
+
+/* RFC 6455, 5.5.1: answered with a close frame of the same code. */
+static void on_peer_close(struct conn *c, const struct ws_item *item) {
+	char detail[CONN_DETAIL_MAX];
+	size_t len = item->data.len < sizeof(detail) ? item->data.len : sizeof(detail) - 1;
+
+	if (c->state == CONN_CLOSING) {
+		conn_linger(c);
+		return;
+	}
+	if (len > 0)
+		memcpy(detail, item->data.ptr, len);
+	detail[len] = '\0';
+	c->close_code = item->close_code;
+	conn_set_reason(c, CLOSE_client_close, detail);
+	conn_leave(c);
+	if (c->state == CONN_OPEN)
+		conn_ws_send_close(c, item->close_code == CLOSE_CODE_NONE ? 0 : item->close_code, "");
+	if (c->state == CONN_OPEN)
+		conn_linger(c);
+}
+
+static enum close_reason reason_of_bad(uint16_t code) {
+	static const enum close_reason reasons[] = { CLOSE_bad_data, CLOSE_bad_utf8, CLOSE_policy, CLOSE_too_big,
+		CLOSE_internal_error };
+
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (close_reason_code(reasons[i]) == code)
+			return reasons[i];
+	}
+	return CLOSE_protocol_error;
+}
+
+/* Where the next frame begins is not known any more, so the peer's close frame cannot be waited for. */
+static void on_bad(struct conn *c, const struct ws_item *item) {
+	c->is_deaf = true;
+	if (c->state == CONN_CLOSING)
+		conn_linger(c);
+	else
+		conn_close(c, reason_of_bad(item->close_code), item->sentence);
+}
+
+static void log_item(const struct conn *c, const struct ws_item *item) {
+	static const uint8_t opcodes[] = {
+		[WS_ITEM_TEXT] = WS_TEXT,
+		[WS_ITEM_BINARY] = WS_BINARY,
+		[WS_ITEM_PING] = WS_PING,
+		[WS_ITEM_PONG] = WS_PONG,
+		[WS_ITEM_CLOSE] = WS_CLOSE,
+	};
+
+	if (item->type != WS_ITEM_MORE && item->type != WS_ITEM_BAD)
+		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len, item->frames);
+}
+
+void conn_ws_input(struct conn *c, struct slice in) {
+	while (c->state == CONN_OPEN || c->state == CONN_CLOSING) {
+		struct ws_item item = ws_reader_next(&c->reader, &in);
+
+		if (log_is_on(LOG_DEBUG))
+			log_item(c, &item);
+		switch (item.type) {
+		case WS_ITEM_MORE:
+			return;
+		case WS_ITEM_TEXT:
+		case WS_ITEM_BINARY:
+			on_message(c, &item);
+			break;
+		case WS_ITEM_PING:
+			if (c->state == CONN_OPEN)
+				queue_control(c, WS_PONG, item.data);
+			break;
+		case WS_ITEM_PONG:
+			break;
+		case WS_ITEM_CLOSE:
+			on_peer_close(c, &item);
+			return;
+		case WS_ITEM_BAD:
+			on_bad(c, &item);
+			return;
+		}
+	}
+}

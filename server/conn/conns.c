@@ -1,0 +1,221 @@
+/* conns - all connections of a process: newcomers, the end of a turn, the clock of their deadlines, drain */
+#include "common/base/mem.h"
+#include "common/svc/stats.h"
+#include "server/conn/conn_priv.h"
+
+enum { DRAIN_STEP_MS = 10 };
+
+static void on_deadline(struct deadline *d, void *arg) {
+	(void)arg;
+	conn_on_deadline(container_of(d, struct conn, deadline));
+}
+
+static void on_tick(void *arg) {
+	struct conns *cs = arg;
+
+	wheel_run(&cs->wheel, evloop_now_ms(cs->loop), on_deadline, NULL);
+	cs->is_ticking = cs->count > 0;
+	if (cs->is_ticking)
+		evloop_timer_start(&cs->tick, WHEEL_TICK_MS);
+}
+
+static void on_resume(void *arg) {
+	struct conns *cs = arg;
+	struct conn *c = cs->resume;
+
+	cs->resume = NULL;
+	while (c != NULL) {
+		struct conn *next = c->side->resume_next;
+
+		c->side->is_resuming = false;
+		if (c->state != CONN_DEAD)
+			conn_http_input(c, SLICE_EMPTY);
+		c = next;
+	}
+}
+
+void conns_resume_later(struct conn *c) {
+	struct conn_side *side = c->side;
+
+	if (side == NULL || side->is_resuming)
+		return;
+	side->is_resuming = true;
+	side->resume_next = c->cs->resume;
+	c->cs->resume = c;
+	evloop_timer_start(&c->cs->resume_timer, 0);
+}
+
+/* --- drain --- */
+
+static void drain_one(struct conn *c) {
+	if (c->state == CONN_OPEN) {
+		conn_close(c, CLOSE_going_away, NULL);
+	} else if (conn_http_is_idle(c)) {
+		if (outq_is_empty(&c->stream.out))
+			conn_end(c, CLOSE_http_idle, NULL);
+		else
+			conn_linger(c);
+	}
+	/* Who is amid a request gets its answer and is closed with it, or runs out of time. */
+}
+
+/* How many should have been closed by now: connection i of n at i * spread / n. */
+static size_t drain_target(const struct conns *cs, uint64_t elapsed_ms) {
+	if (elapsed_ms >= cs->drain_spread_ms)
+		return cs->drain_total;
+	return (size_t)(cs->drain_total * elapsed_ms / cs->drain_spread_ms) + 1;
+}
+
+/* Each step takes connections from the front of the list and puts them at its end; who came after the begin is refused anyway. */
+static void on_drain_step(void *arg) {
+	struct conns *cs = arg;
+	size_t target = drain_target(cs, evloop_now_ms(cs->loop) - cs->drain_start_ms);
+
+	while (cs->drain_done < target && cs->drain_done < cs->drain_total && !list_is_empty(&cs->all)) {
+		struct conn *c = list_entry(cs->all.next, struct conn, link);
+
+		cs->drain_done++;
+		list_remove(&c->link);
+		list_add_tail(&cs->all, &c->link);
+		drain_one(c);
+	}
+	if (cs->drain_done < cs->drain_total && cs->count > 0)
+		evloop_timer_start(&cs->drain_timer, DRAIN_STEP_MS);
+}
+
+/* Closes what is idle at once; it has nothing to lose. */
+static void drain_idle(struct conns *cs) {
+	list_for_each_safe(it, &cs->all) {
+		struct conn *c = list_entry(it, struct conn, link);
+
+		if (c->state != CONN_OPEN)
+			drain_one(c);
+	}
+}
+
+void conns_drain(struct conns *cs, uint64_t spread_ms) {
+	if (cs->is_draining)
+		return;
+	cs->is_refusing = cs->is_draining = true;
+	drain_idle(cs);
+	cs->drain_start_ms = evloop_now_ms(cs->loop);
+	cs->drain_spread_ms = spread_ms;
+	cs->drain_total = cs->count;
+	on_drain_step(cs);
+}
+
+void conns_refuse_new(struct conns *cs, bool is_refusing) {
+	cs->is_refusing = is_refusing || cs->is_draining;
+}
+
+/* --- the end of a turn --- */
+
+static void flush_all(struct conns *cs) {
+	while (cs->flush != NULL) {
+		struct conn *c = cs->flush;
+
+		cs->flush = c->flush_next;
+		c->is_flushing = false;
+		if (c->state != CONN_DEAD && !c->is_blocked && (!outq_is_empty(&c->stream.out) || c->state == CONN_LINGER))
+			conn_flush(c);
+	}
+}
+
+static void reap(struct conns *cs) {
+	list_for_each_safe(it, &cs->dead) {
+		struct conn *c = list_entry(it, struct conn, link);
+
+		/* on_resume() comes by in the next turn. */
+		if (c->side != NULL && c->side->is_resuming)
+			continue;
+		list_remove(&c->link);
+		conn_free(c);
+	}
+}
+
+void conns_turn_end(struct conns *cs) {
+	flush_all(cs);
+	reap(cs);
+	stat_set(STAT_client_queue_bytes, cs->queued_bytes);
+}
+
+/* --- life --- */
+
+struct conns *conns_new(struct evloop *loop, const struct conn_settings *settings, const struct conn_host *host) {
+	struct conns *cs = mem_zalloc(sizeof(*cs));
+
+	cs->loop = loop;
+	cs->settings = *settings;
+	cs->host = *host;
+	id_source_init(&cs->ids);
+	wheel_init(&cs->wheel, evloop_now_ms(loop));
+	list_init(&cs->all);
+	list_init(&cs->dead);
+	evloop_timer_init(loop, &cs->tick, on_tick, cs);
+	evloop_timer_init(loop, &cs->resume_timer, on_resume, cs);
+	evloop_timer_init(loop, &cs->drain_timer, on_drain_step, cs);
+	return cs;
+}
+
+void conns_free(struct conns **cs) {
+	struct conns *s = *cs;
+
+	if (s == NULL)
+		return;
+	while (!list_is_empty(&s->all))
+		conn_end(list_entry(s->all.next, struct conn, link), CLOSE_going_away, NULL);
+	on_resume(s);
+	flush_all(s);
+	reap(s);
+	evloop_timer_stop(&s->tick);
+	evloop_timer_stop(&s->resume_timer);
+	evloop_timer_stop(&s->drain_timer);
+	mem_free(s);
+	*cs = NULL;
+}
+
+void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	sock_tune_client(fd);
+	stream_plain_init(&c->stream, fd);
+	deadline_init(&c->deadline);
+	c->cs = cs;
+	c->peer = *peer;
+	c->id = id_next(&cs->ids);
+	c->start_ms = evloop_now_ms(cs->loop);
+	c->since_ms = c->beat_ms = conn_stamp(c);
+	list_add_tail(&cs->all, &c->link);
+	cs->count++;
+	stat_add(STAT_connections, 1);
+	stat_add(STAT_connections_accepted, 1);
+	evloop_io_start(cs->loop, &c->io, fd, EVLOOP_READ, conn_on_ready, c);
+	conn_arm(c);
+	if (!cs->is_ticking) {
+		cs->is_ticking = true;
+		evloop_timer_start(&cs->tick, WHEEL_TICK_MS);
+	}
+}
+
+void conns_remove(struct conn *c) {
+	list_remove(&c->link);
+	list_add_tail(&c->cs->dead, &c->link);
+	c->cs->count--;
+	stat_sub(STAT_connections, 1);
+}
+
+size_t conns_count(const struct conns *cs) {
+	return cs->count;
+}
+
+void *conns_arg(const struct conns *cs) {
+	return cs->host.arg;
+}
+
+struct evloop *conns_loop(const struct conns *cs) {
+	return cs->loop;
+}
+
+struct id_source *conns_ids(struct conns *cs) {
+	return &cs->ids;
+}
