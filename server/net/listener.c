@@ -184,7 +184,6 @@ struct listener *listener_new(struct evloop *loop, listener_fn on_accept, void *
 	l->arg = arg;
 	list_init(&l->sockets);
 	l->spare = -1;
-	open_spare(l);
 	evloop_timer_init(loop, &l->retry, on_retry, l);
 	return l;
 }
@@ -210,6 +209,7 @@ void listener_add(struct listener *l, int fd) {
 
 	if (find(l, fd) != NULL)
 		return;
+	open_spare(l);
 	s = find(l, -1);
 	if (s == NULL) {
 		s = mem_zalloc(sizeof(*s));
@@ -267,7 +267,6 @@ void listener_close(struct listener *l) {
 		refuse_queue(l, fd);
 		close(fd);
 	}
-	open_spare(l);
 }
 
 size_t listener_count(const struct listener *l) {
