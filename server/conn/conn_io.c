@@ -20,6 +20,19 @@ void conn_watch(struct conn *c) {
 
 /* --- in --- */
 
+/* Whose input makes more answers than it takes is not read from until it has taken them. */
+static void pause_if_full(struct conn *c) {
+	if (c->stream.out.bytes <= CONN_PAUSE_BYTES)
+		return;
+	if (!c->is_blocked)
+		conn_flush(c);
+	if (c->state != CONN_OPEN || c->stream.out.bytes <= CONN_PAUSE_BYTES)
+		return;
+	c->is_paused = true;
+	stat_add(STAT_reads_paused, 1);
+	conn_watch(c);
+}
+
 static void on_received(struct conn *c, struct slice bytes) {
 	stat_add(STAT_bytes_received, bytes.len);
 	c->bytes_in += bytes.len;
@@ -30,6 +43,8 @@ static void on_received(struct conn *c, struct slice bytes) {
 	else if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
 		conn_ws_input(c, bytes);
 	/* else it lingers: what still comes is read so that closing does not reset, and thrown away */
+	if (c->state == CONN_OPEN)
+		pause_if_full(c);
 }
 
 static void on_eof(struct conn *c) {
@@ -141,12 +156,8 @@ static void on_blocked(struct conn *c, bool has_progress) {
 	c->is_blocked = true;
 	if ((is_news || has_progress) && progress_counts(c))
 		c->since_ms = conn_stamp(c);
-	if (c->stream.out.bytes > CONN_PAUSE_BYTES && c->state == CONN_OPEN && !c->is_paused) {
-		c->is_paused = true;
-		stat_add(STAT_reads_paused, 1);
-	} else if (c->stream.out.bytes < CONN_RESUME_BYTES) {
+	if (c->stream.out.bytes < CONN_RESUME_BYTES)
 		resume(c);
-	}
 	conn_watch(c);
 	if (is_news)
 		conn_arm(c);
