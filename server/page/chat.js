@@ -14,6 +14,7 @@ const textBox = byId('text')
 let identity = null		// { userId, name, resume, rooms, room }; the resume secret makes a reload the same user
 let client = null
 let retryAt = 0
+let wasOnline = false
 let refusal = ''
 const rooms = new Map()		// name -> { view, people: Map userId -> name, count, unread, node }
 
@@ -97,6 +98,7 @@ function signOut() {
 	client?.close()
 	client = null
 	identity = null
+	wasOnline = false
 	for (const name of [...rooms.keys()])
 		removeRoom(name)
 	openPanel(null)
@@ -120,6 +122,7 @@ const handlers = {
 	state: showState,
 	login(m) {
 		identity.resume = m.resume
+		wasOnline = true
 		refusal = ''
 	},
 	entered(m) {
@@ -182,7 +185,7 @@ const handlers = {
 	denied(m) {
 		const { name, rooms: wanted, room } = identity
 
-		if (m.code === 'user_taken' && identity.resume !== undefined) {
+		if (m.code === 'user_taken') {
 			// The server knows another holder of this id by now: come in as somebody new.
 			identity = { userId: newUserId(), name, rooms: wanted, room }
 			return start()
@@ -248,7 +251,6 @@ function showState({ state, retryInMs }) {
 /* Only when it lasts: a reconnect within a blink needs no words. */
 function showNotice() {
 	const seconds = Math.ceil((retryAt - Date.now()) / 1000)
-	const wasOnline = identity?.resume !== undefined
 
 	byId('notice').hidden = retryAt === 0
 	if (retryAt === 0)

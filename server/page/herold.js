@@ -11,7 +11,7 @@
  * Events: every message of the server under its type (`chat`, `system`, `publication`, `user_joined`, `count`, ...), and
  *   state     { state: 'connecting' | 'online' | 'waiting' | 'closed', retryInMs?, attempt? }
  *   login     login_ok; keep its `resume`: with it (and the userId) the same user may come back
- *   entered   login_ok, join_ok or subscribed, after the missed messages in it were given out. `fresh`: the first time
+ *   entered   login_ok, join_ok or subscribe_ok, after the missed messages in it were given out. `fresh`: the first time
  *   outbox    { ref, status: 'pending' | 'sent' | 'failed', code?, reason?, ...the message }
  *   reset     { room | channel, ... } some messages of it may have been missed and are not to be had this way
  *   denied    { code, message } the login was refused; the client is closed
@@ -20,11 +20,13 @@
  */
 
 const MESSAGES_TO_REMEMBER = 1000
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const CLOSED_TOO_BIG = 1009
 
 const DEFAULTS = {
 	name: 'guest',
 	room: undefined,		// joined by the login; the server's default room without it
-	resume: undefined,
+	resume: undefined,		// the secret of an earlier login; a new one without it
 	minDelayMs: 500,		// before the first new attempt to connect: a random time up to this; then twice as much ...
 	maxDelayMs: 20000,		// ... and so on, up to this
 	loginTimeoutMs: 10000,
@@ -40,11 +42,16 @@ export function connect(url, options = {}) {
 	return new Client(url, options)
 }
 
-function randomId() {
-	const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(12)) ?? Array.from({ length: 12 }, () => Math.random() * 256)
+/* `count` characters of base64url. */
+function randomText(count) {
+	const bytes = globalThis.crypto?.getRandomValues(new Uint8Array(count)) ?? Array.from({ length: count }, () => Math.random() * 256)
 
-	return Array.from(bytes, (b) => Math.floor(b).toString(16).padStart(2, '0')).join('')
+	return Array.from(bytes, (b) => ALPHABET[b & 63]).join('')
 }
+
+const randomId = () => randomText(16)
+/* Without good randomness (node 18 hides it) the server makes the secret. */
+const randomSecret = () => (globalThis.crypto === undefined ? undefined : randomText(22))
 
 /* A place is a room or a channel, and where we stand in it. */
 function placeKey(m) {
@@ -70,6 +77,8 @@ class Client {
 		this.#url = String(url)
 		this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, fetch: globalThis.fetch, ...options }
 		this.#options.userId ??= randomId()
+		// Not left to the server: its first answer may get lost.
+		this.#options.resume ??= randomSecret()
 		if (this.#options.room !== undefined)
 			this.#place({ room: this.#options.room })
 		// The caller's listeners come first.
@@ -193,6 +202,8 @@ class Client {
 	}
 
 	#lost(event, neverOpened = false) {
+		if (event.code === CLOSED_TOO_BIG)
+			this.#dropLargest()
 		const socket = this.#detach()
 		const steady = this.#loggedInAt !== 0 && Date.now() - this.#loggedInAt > 5000
 
@@ -299,7 +310,7 @@ class Client {
 		})
 	}
 
-	/* login_ok, join_ok, subscribed: what was missed comes in it and stands before all that follows. */
+	/* login_ok, join_ok, subscribe_ok: what was missed comes in it and stands before all that follows. */
 	#entered(m) {
 		const place = m.type === 'login_ok' ? this.#place({ room: m.room }) : this.#places.get(placeKey(m))
 
@@ -421,6 +432,15 @@ class Client {
 		this.#tell(entry, 'failed', { code: error.code, reason: error.message })
 	}
 
+	/* The server does not say which message was too big for it; sent again, that one would cost each connection. */
+	#dropLargest() {
+		const size = (entry) => JSON.stringify(entry.message).length
+		const [largest] = this.#outbox.filter((entry) => entry.inFlight).sort((a, b) => size(b) - size(a))
+
+		if (largest !== undefined)
+			this.#fail(largest, { code: 'too_big', message: 'The message is too big.' })
+	}
+
 	/* The server could not take it now (unavailable), or does not know (uncertain): the same ref again, a little later. */
 	#postpone(entry, code) {
 		entry.inFlight = false
@@ -497,7 +517,6 @@ class Client {
 		case 'join_ok':
 			this.#answered(m, 'join')
 			return this.#entered(m)
-		case 'subscribed':
 		case 'subscribe_ok':
 			this.#answered(m, 'subscribe')
 			return this.#entered(m)

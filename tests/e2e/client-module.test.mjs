@@ -138,6 +138,7 @@ test('what is written while offline goes out after the login, with resume and si
 	await waitFor(() => statuses(events).at(-1) === 'sent', 'the ack')
 	const [, login] = of('login')
 
+	assert.match(of('login')[0].resume, /^[\w-]{22}$/)
 	assert.equal(login.resume, 'secret')
 	assert.deepEqual(login.since, { epoch: 'e1', offset: 10 })
 	assert.deepEqual(of('join').at(-1).since, { epoch: 'e1', offset: 3 })
@@ -159,6 +160,25 @@ test('a connection that acknowledges nothing is given up, and the message sent a
 	await waitFor(() => statuses(events).at(-1) === 'sent', 'the ack')
 	assert.equal(peers.length, 2)
 	assert.deepEqual(of('chat').map((m) => m.ref), [ref, ref])
+})
+
+test('a message that costs the connection by its size fails, the others do not', async (t) => {
+	const { client, events } = await scripted(t, (m, peer) => {
+		if (m.type === 'login')
+			peer.send(loginOk(m))
+		else if (m.message.length > 100)
+			peer.socket.close(1009, 'message too big')
+		else if (peer.socket.readyState === WebSocket.OPEN)
+			peer.send(ackOf(m, 11))
+	})
+
+	client.send('short')
+	const ref = client.send('x'.repeat(101))
+
+	client.send('after')
+	await waitFor(() => client.outbox.length === 0, 'an empty outbox')
+	assert.deepEqual(events.filter((e) => e.event === 'outbox' && e.status === 'failed').map((e) => [e.ref, e.code]), [[ref, 'too_big']])
+	assert.equal(events.filter((e) => e.event === 'outbox' && e.status === 'sent').length, 2)
 })
 
 test('a doubtful message is not sent again when the server may have forgotten its ref', async (t) => {
