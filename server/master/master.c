@@ -320,8 +320,7 @@ static int slots_wanted(const struct config *c) {
 	return CPU_COUNT(&cores) < 256 ? CPU_COUNT(&cores) : 256;
 }
 
-static void log_file_limit(const struct master *m) {
-	uint64_t files = proc_raise_file_limit();
+static void log_file_limit(const struct master *m, uint64_t files) {
 	uint64_t own = (uint64_t)(WORKER_OWN_FILES + m->listeners.slots * m->listeners.per_slot);
 	uint64_t each = files > own ? files - own : 0;
 
@@ -446,13 +445,15 @@ static void master_loop(struct master *m, const sigset_t *set) {
 
 int master_run(struct config *config, const struct config_source *source) {
 	struct master m = { .config = config, .source = source, .launch = { .stats_fd = -1, .broker_fd = -1 } };
+	/* Before the listeners: there can be thousands. */
+	uint64_t files = proc_raise_file_limit();
 	struct errbuf e;
 	sigset_t set;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
 	block_signals(&set);
 	if (master_open(&m, &e)) {
-		log_file_limit(&m);
+		log_file_limit(&m, files);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
 	} else {
