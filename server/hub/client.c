@@ -1,0 +1,369 @@
+/* client - one client of the hub: its identity, the channels it is on */
+#include "common/base/mem.h"
+#include "server/hub/request.h"
+
+/* A question whose answer met a channel that was behind is asked again so often. */
+enum { SUBSCRIBE_TRIES_MAX = 4 };
+
+struct hub_identity {
+	char *member;
+	uint8_t *info;
+	size_t member_len, info_len;
+	uint32_t said_on;	/* the link on which it was claimed last */
+	uint8_t token[IPC_KEY_BYTES];
+};
+
+static struct hub_identity *identity_new(struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info) {
+	struct hub_identity *i = mem_zalloc(sizeof(*i));
+
+	i->member = mem_dup(member.ptr, member.len);
+	i->member_len = member.len;
+	i->info = mem_dup(info.ptr, info.len);
+	i->info_len = info.len;
+	memcpy(i->token, token, sizeof(i->token));
+	return i;
+}
+
+void client_identity_free(struct hub_identity **identity) {
+	struct hub_identity *i = *identity;
+
+	if (i == NULL)
+		return;
+	*identity = NULL;
+	mem_free(i->member);
+	mem_free(i->info);
+	mem_free(i);
+}
+
+static struct slice users_channel(void) {
+	return slice_text("$users");
+}
+
+/* --- what the broker is told of members --- */
+
+static struct ipc_member_add member_message(struct slice channel, const struct hub_identity *i, uint8_t flags) {
+	struct ipc_member_add m = {
+		.channel = channel,
+		.flags = flags,
+		.member = slice_of(i->member, i->member_len),
+		.info = slice_of(i->info, i->info_len),
+	};
+
+	memcpy(m.token, i->token, sizeof(m.token));
+	return m;
+}
+
+bool client_tell_member(struct hub *h, struct slice channel, const struct hub_identity *identity, uint8_t flags,
+    uint32_t *said_on) {
+	struct ipc_member_add m = member_message(channel, identity, flags);
+
+	if (!bus_tell(h->bus, IPC_member_add, &m))
+		return false;
+	*said_on = bus_link(h->bus);
+	return true;
+}
+
+/* On another link than the one it was said on, the broker has taken it for gone already. */
+static void tell_gone(struct hub *h, struct slice channel, const struct hub_identity *i, uint32_t said_on, uint32_t grace_ms) {
+	struct ipc_member_remove m = {
+		.channel = channel,
+		.member = slice_of(i->member, i->member_len),
+		.grace_ms = grace_ms,
+	};
+
+	/* Not sent: the link is down or will be, which says the same. */
+	if (said_on != 0 && said_on == bus_link(h->bus))
+		bus_tell(h->bus, IPC_member_remove, &m);
+}
+
+void client_tell_identity(struct hub *h, struct hub_client *c) {
+	if (c->identity->said_on != bus_link(h->bus))
+		client_tell_member(h, users_channel(), c->identity, IPC_RESYNC, &c->identity->said_on);
+}
+
+void client_tell_memberships(struct hub *h, struct hub_client *c) {
+	list_for_each(it, &c->subs) {
+		struct sub *s = list_entry(it, struct sub, on_client);
+
+		if (s->is_present && s->said_on != bus_link(h->bus))
+			client_tell_member(h, channel_name(s->channel), c->identity, IPC_RESYNC, &s->said_on);
+	}
+}
+
+/* --- life --- */
+
+void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uint8_t form) {
+	BUG_ON(form >= h->delivery.form_count && conn != NULL);
+	memset(c, 0, sizeof(*c));
+	c->hub = h;
+	c->conn = conn;
+	c->form = form;
+	list_init(&c->subs);
+	list_init(&c->requests);
+	list_init(&c->link);
+}
+
+static void sub_drop(struct hub *h, struct sub *s, uint32_t grace_ms) {
+	if (s->is_present)
+		tell_gone(h, channel_name(s->channel), s->client->identity, s->said_on, grace_ms);
+	sub_free(&h->channels, s);
+}
+
+void hub_client_fini(struct hub_client *c, uint32_t grace_ms) {
+	struct hub *h = c->hub;
+
+	if (h == NULL)
+		return;
+	c->hub = NULL;
+	while (!list_is_empty(&c->requests))
+		request_forget(list_entry(c->requests.next, struct request, on_client), grace_ms);
+	while (!list_is_empty(&c->subs))
+		sub_drop(h, list_entry(c->subs.next, struct sub, on_client), grace_ms);
+	if (c->identity != NULL)
+		tell_gone(h, users_channel(), c->identity, c->identity->said_on, grace_ms);
+	client_identity_free(&c->identity);
+	list_remove(&c->link);
+}
+
+/* --- identity --- */
+
+static void on_identified(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub *h = r->hub;
+	struct hub_client *c = r->client;
+	struct hub_result result = { .result = IPC_UNAVAILABLE };
+
+	if (outcome == BUS_ANSWERED)
+		result.result = answer->member_result.result;
+	if (c == NULL) {
+		if (outcome == BUS_TIMED_OUT)
+			return;
+		if (result.result == IPC_OK)
+			tell_gone(h, users_channel(), r->identity, bus_link(h->bus), r->grace_ms);
+		request_end(r);
+		request_free(r);
+		return;
+	}
+	if (outcome == BUS_TIMED_OUT) {
+		/* The claim may still succeed, for nobody; the orphan takes it back then. */
+		void *cookie = r->cookie;
+
+		r->cookie = NULL;
+		request_orphan(r, 0);
+		r->fn.result(c, cookie, &result);
+		mem_free(cookie);
+		return;
+	}
+	request_end(r);
+	if (result.result == IPC_OK) {
+		c->identity = r->identity;
+		c->identity->said_on = bus_link(h->bus);
+		r->identity = NULL;
+		list_add_tail(&h->members, &c->link);
+	}
+	r->fn.result(c, r->cookie, &result);
+	request_free(r);
+}
+
+void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info,
+    hub_result_fn fn, void *cookie) {
+	struct request *r = request_new(c, cookie);
+	struct ipc_member_add m;
+
+	BUG_ON(c->identity != NULL);
+	r->identity = identity_new(member, token, info);
+	r->fn.result = fn;
+	m = member_message(users_channel(), r->identity, 0);
+	bus_keep_overdue(&r->bus);
+	bus_ask(c->hub->bus, &r->bus, IPC_member_add, &m, on_identified);
+}
+
+/* --- subscriptions --- */
+
+static void subscribe_ask(struct request *r);
+
+enum snapshot_use { SNAPSHOT_FITS = 0, SNAPSHOT_TOO_EARLY, SNAPSHOT_USELESS };
+
+/* The link is first in, first out, so a snapshot stands exactly where the channel stands, or something is wrong. */
+static enum snapshot_use snapshot_use_of(struct hub *h, struct channel *ch, enum bus_outcome outcome, const union ipc_any *answer) {
+	const struct ipc_snapshot *s;
+
+	if (outcome != BUS_ANSWERED || (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) != 0)
+		return SNAPSHOT_USELESS;
+	s = &answer->snapshot;
+	switch ((enum channel_state)ch->state) {
+	case CHANNEL_NEW:
+		if (!channel_set_position(ch, s->epoch, s->offset)) {
+			hub_bad_message(h, "a snapshot with an epoch that is none");
+			return SNAPSHOT_USELESS;
+		}
+		ch->state = CHANNEL_LIVE;
+		return SNAPSHOT_FITS;
+	case CHANNEL_LIVE:
+		if (channel_is_at(ch, s->epoch, s->offset))
+			return SNAPSHOT_FITS;
+		resync_channel(h, ch);
+		return SNAPSHOT_TOO_EARLY;
+	case CHANNEL_BEHIND:
+		break;
+	}
+	return SNAPSHOT_TOO_EARLY;
+}
+
+static void subscribe_refuse(struct request *r) {
+	static const struct hub_snapshot unavailable = { .result = IPC_UNAVAILABLE };
+	struct sub *s = r->sub;
+
+	request_end(r);
+	r->sub = NULL;
+	if (s != NULL)
+		sub_drop(r->hub, s, 0);
+	r->fn.snapshot(r->client, r->cookie, &unavailable);
+	request_free(r);
+}
+
+/* From here on the client gets what comes; its answer stands before all that, because nothing is handed out until we return. */
+static void subscribe_complete(struct request *r, struct hub_snapshot *out) {
+	struct sub *s = r->sub;
+	struct channel *ch = s->channel;
+
+	delivery_hand_out(ch);
+	request_end(r);
+	r->sub = NULL;
+	s->request = NULL;
+	sub_go_live(s);
+	out->result = IPC_OK;
+	out->channel = channel_name(ch);
+	out->position = channel_position(ch);
+	out->asked_since = r->is_since;
+	if (out->asked_since)
+		stat_add(out->recovered ? STAT_recoveries : STAT_recoveries_failed, 1);
+	r->fn.snapshot(r->client, r->cookie, out);
+	request_free(r);
+}
+
+static void on_subscribed(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_snapshot out = { 0 };
+	const struct ipc_snapshot *s;
+
+	if (r->sub == NULL) {	/* has unsubscribed meanwhile */
+		subscribe_refuse(r);
+		return;
+	}
+	switch (snapshot_use_of(r->hub, r->sub->channel, outcome, answer)) {
+	case SNAPSHOT_USELESS:
+		subscribe_refuse(r);
+		return;
+	case SNAPSHOT_TOO_EARLY:
+		if (r->tries < SUBSCRIBE_TRIES_MAX)
+			subscribe_ask(r);
+		else
+			subscribe_refuse(r);
+		return;
+	case SNAPSHOT_FITS:
+		break;
+	}
+	s = &answer->snapshot;
+	out.recovered = r->is_since && (s->flags & IPC_SNAPSHOT_RECOVERED) != 0;
+	out.more = (s->flags & IPC_SNAPSHOT_MORE) != 0;
+	out.publications = s->publications;
+	out.member_count = s->member_count;
+	out.members = s->members;
+	subscribe_complete(r, &out);
+}
+
+/* Nothing had to be asked: the channel was live, and only where it stands is wanted. */
+static void on_subscribed_here(struct bus_request *b, enum bus_outcome outcome UNUSED, const union ipc_any *answer UNUSED) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_snapshot out = { 0 };
+
+	if (r->sub == NULL || r->sub->channel->state == CHANNEL_NEW)
+		subscribe_refuse(r);
+	else
+		subscribe_complete(r, &out);
+}
+
+static void subscribe_ask(struct request *r) {
+	struct hub *h = r->hub;
+	struct channel *ch = r->sub->channel;
+	struct ipc_subscribe m = {
+		.channel = channel_name(ch),
+		.flags = IPC_WANT_DELIVER,
+		.limit = r->limit,
+		.member_limit = r->member_limit,
+	};
+
+	if (r->is_since) {
+		m.flags |= IPC_SINCE;
+		m.epoch = slice_text(r->since.epoch);
+		m.offset = r->since.offset;
+	}
+	r->tries++;
+	resync_channel_first(h, ch);
+	bus_ask(h->bus, &r->bus, IPC_subscribe, &m, on_subscribed);
+	if (bus_is_asked(&r->bus))
+		ch->said_on = bus_link(h->bus);
+}
+
+/* Right behind the question, so that the member's own arrival comes after its snapshot. */
+static bool subscribe_tell_member(struct hub *h, struct sub *s) {
+	return !s->is_present || s->said_on == bus_link(h->bus) ||
+	    client_tell_member(h, channel_name(s->channel), s->client->identity, 0, &s->said_on);
+}
+
+void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
+    uint32_t member_limit, hub_snapshot_fn fn, void *cookie) {
+	struct hub *h = c->hub;
+	struct channel *ch = channels_get(&h->channels, channel);
+	struct request *r = request_new(c, cookie);
+	struct sub *s = sub_new(ch, c);
+
+	BUG_ON((flags & HUB_PRESENT) != 0 && c->identity == NULL);
+	s->is_present = (flags & HUB_PRESENT) != 0;
+	s->request = r;
+	r->sub = s;
+	r->fn.snapshot = fn;
+	r->limit = limit;
+	r->member_limit = member_limit;
+	r->is_since = since != NULL;
+	if (since != NULL)
+		r->since = *since;
+	if (ch->state != CHANNEL_LIVE || since != NULL || member_limit > 0) {
+		subscribe_ask(r);
+		if (bus_is_asked(&r->bus) && !subscribe_tell_member(h, s)) {
+			r->bus.fn = on_subscribed;
+			request_answer_later(r);
+		}
+		return;
+	}
+	r->bus.fn = subscribe_tell_member(h, s) ? on_subscribed_here : on_subscribed;
+	request_answer_later(r);
+}
+
+bool hub_is_subscribed(const struct hub_client *c, struct slice channel) {
+	return sub_find(&c->hub->channels, c, channel) != NULL;
+}
+
+bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
+	struct hub *h = c->hub;
+	struct sub *s = sub_find(&h->channels, c, channel);
+
+	if (s == NULL)
+		return false;
+	if (s->is_live && c->conn != NULL && conn_is_open(c->conn)) {
+		struct conn *conn = c->conn;
+
+		/* What came before it left is still its own. If it turns out to be too slow for that, c is finished. */
+		delivery_hand_out(s->channel);
+		if (!conn_is_open(conn))
+			return true;
+	}
+	if (s->request != NULL) {
+		s->request->sub = NULL;
+		s->request->bus.fn = on_subscribed;
+		request_answer_later(s->request);
+	}
+	sub_drop(h, s, 0);
+	return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * delivery - from events of a channel to frames in its subscribers' queues
+ *
+ * Does:      encode each event once per wire form that somebody has, gather the frames of a turn in shared buffers (parcels), give
+ *            each subscriber one pointer per parcel; the once-a-second member count of large channels.
+ * Does not:  know positions, the broker, or what the forms write.
+ */
+#ifndef SERVER_HUB_DELIVERY_H
+#define SERVER_HUB_DELIVERY_H
+
+#include "common/base/buf.h"
+#include "server/hub/channel.h"
+
+struct delivery {
+	struct evloop *loop;
+	const struct hub_form *forms;	/* borrowed */
+	size_t form_count;
+	struct list gathered;	/* channels with parcels */
+	struct list counting;	/* channels that owe a member count */
+	struct evloop_timer count_timer;
+	struct buf scratch;	/* one payload */
+};
+
+void delivery_init(struct delivery *d, struct evloop *loop, const struct hub_form *forms, size_t form_count,
+    size_t message_max_bytes);
+void delivery_fini(struct delivery *d);
+
+void delivery_publication(struct delivery *d, struct channel *ch, const struct ipc_publication *p);
+void delivery_member_event(struct delivery *d, struct channel *ch, const struct hub_member_event *event);
+/* Tells the channel's position. */
+void delivery_reset(struct delivery *d, struct channel *ch);
+
+/* To those who are live on it now. Their connections may be closed by it, and their front ends leave channels then. */
+void delivery_hand_out(struct channel *ch);
+/* The channel is given up. */
+void delivery_discard(struct channel *ch);
+/* All channels. */
+void delivery_turn_end(struct delivery *d);
+
+#endif

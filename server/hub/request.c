@@ -1,0 +1,218 @@
+/* request - what clients ask that has no effect on their channels: publish, history, lists */
+#include "server/hub/request.h"
+
+#include "common/base/mem.h"
+
+struct request *request_new(struct hub_client *c, void *cookie) {
+	struct request *r = mem_zalloc(sizeof(*r));
+
+	list_init(&r->bus.link);
+	list_init(&r->answerable);
+	r->hub = c->hub;
+	r->client = c;
+	r->cookie = cookie;
+	list_add_tail(&c->requests, &r->on_client);
+	c->hub->pending++;
+	return r;
+}
+
+void request_end(struct request *r) {
+	list_remove(&r->on_client);
+	list_remove(&r->answerable);
+	if (r->client != NULL)
+		r->hub->pending--;
+}
+
+void request_free(struct request *r) {
+	client_identity_free(&r->identity);
+	mem_free(r->cookie);
+	mem_free(r);
+}
+
+void request_answer_later(struct request *r) {
+	bus_forget(r->hub->bus, &r->bus);
+	list_remove(&r->answerable);
+	list_add_tail(&r->hub->answerable, &r->answerable);
+	evloop_do_not_wait(r->hub->loop);
+}
+
+void request_orphan(struct request *r, uint32_t grace_ms) {
+	request_end(r);
+	r->client = NULL;
+	r->grace_ms = grace_ms;
+	mem_free(r->cookie);
+	r->cookie = NULL;
+	list_add_tail(&r->hub->orphans, &r->on_client);
+}
+
+void request_forget(struct request *r, uint32_t grace_ms) {
+	if (r->identity != NULL) {
+		request_orphan(r, grace_ms);
+		return;
+	}
+	if (r->sub != NULL)
+		r->sub->request = NULL;
+	bus_forget(r->hub->bus, &r->bus);
+	request_end(r);
+	request_free(r);
+}
+
+void requests_turn_end(struct hub *h) {
+	struct list now;
+
+	/* What becomes answerable meanwhile is answered in the next turn. */
+	list_init(&now);
+	list_splice_tail(&now, &h->answerable);
+	while (!list_is_empty(&now)) {
+		struct request *r = list_entry(now.next, struct request, answerable);
+
+		list_remove(&r->answerable);
+		r->bus.fn(&r->bus, BUS_NOT_SENT, NULL);
+	}
+}
+
+void requests_fini(struct hub *h) {
+	list_for_each_safe(it, &h->orphans) {
+		struct request *r = list_entry(it, struct request, on_client);
+
+		request_end(r);
+		request_free(r);
+	}
+}
+
+/* An epoch that is too long is cut: it fits nothing then, and nobody is worse off than with a wrong one. */
+struct hub_position request_position(struct slice epoch, uint64_t offset) {
+	struct hub_position p = { .offset = offset };
+
+	if (epoch.len > 0)
+		memcpy(p.epoch, epoch.ptr, epoch.len < EPOCH_TEXT_MAX ? epoch.len : EPOCH_TEXT_MAX);
+	return p;
+}
+
+/* --- publish --- */
+
+static enum ipc_result publish_result(enum bus_outcome outcome, const union ipc_any *answer) {
+	switch (outcome) {
+	case BUS_ANSWERED:
+		return answer->published.result <= IPC_UNCERTAIN ? (enum ipc_result)answer->published.result : IPC_UNCERTAIN;
+	case BUS_NOT_SENT:
+		return IPC_UNAVAILABLE;
+	default:
+		return IPC_UNCERTAIN;
+	}
+}
+
+static void on_published(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_result result = { .result = publish_result(outcome, answer) };
+
+	request_end(r);
+	if (outcome == BUS_ANSWERED)
+		result.position = request_position(answer->published.epoch, answer->published.offset);
+	if (result.result == IPC_UNAVAILABLE)
+		stat_add(STAT_publications_unavailable, 1);
+	else if (result.result == IPC_UNCERTAIN)
+		stat_add(STAT_publications_uncertain, 1);
+	if (r->fn.result != NULL)
+		r->fn.result(r->client, r->cookie, &result);
+	request_free(r);
+}
+
+void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind, struct slice data,
+    hub_result_fn fn, void *cookie) {
+	struct request *r = request_new(c, cookie);
+	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data };
+
+	if (key != NULL)
+		memcpy(m.key, key, sizeof(m.key));
+	r->fn.result = fn;
+	bus_ask(c->hub->bus, &r->bus, IPC_publish, &m, on_published);
+	if (bus_is_asked(&r->bus))
+		stat_add(STAT_publications, 1);
+}
+
+/* --- history --- */
+
+static void on_history(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_snapshot out = { .result = IPC_UNAVAILABLE };
+
+	request_end(r);
+	if (outcome == BUS_ANSWERED && (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) == 0) {
+		const struct ipc_snapshot *s = &answer->snapshot;
+
+		out.result = IPC_OK;
+		out.channel = s->channel;
+		out.position = request_position(s->epoch, s->offset);
+		out.asked_since = r->is_since;
+		out.recovered = (s->flags & IPC_SNAPSHOT_RECOVERED) != 0;
+		out.more = (s->flags & IPC_SNAPSHOT_MORE) != 0;
+		out.publications = s->publications;
+		out.member_count = s->member_count;
+		out.members = s->members;
+	}
+	r->fn.snapshot(r->client, r->cookie, &out);
+	request_free(r);
+}
+
+void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,
+    hub_snapshot_fn fn, void *cookie) {
+	struct request *r = request_new(c, cookie);
+	struct ipc_history m = { .channel = channel, .flags = flags, .limit = limit };
+
+	if (position != NULL) {
+		m.epoch = slice_text(position->epoch);
+		m.offset = position->offset;
+	}
+	r->fn.snapshot = fn;
+	r->is_since = (flags & IPC_SINCE) != 0;
+	bus_ask(c->hub->bus, &r->bus, IPC_history, &m, on_history);
+}
+
+/* --- lists --- */
+
+static void on_member_list(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_members out = { .result = IPC_UNAVAILABLE };
+
+	request_end(r);
+	if (outcome == BUS_ANSWERED) {
+		out.result = IPC_OK;
+		out.member_count = answer->member_list.member_count;
+		out.more = answer->member_list.more != 0;
+		out.members = answer->member_list.members;
+	}
+	r->fn.members(r->client, r->cookie, &out);
+	request_free(r);
+}
+
+void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn, void *cookie) {
+	struct request *r = request_new(c, cookie);
+	struct ipc_members m = { .channel = channel, .after = after, .limit = limit };
+
+	r->fn.members = fn;
+	bus_ask(c->hub->bus, &r->bus, IPC_members, &m, on_member_list);
+}
+
+static void on_channel_list(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_channels out = { .result = IPC_UNAVAILABLE };
+
+	request_end(r);
+	if (outcome == BUS_ANSWERED) {
+		out.result = IPC_OK;
+		out.more = answer->channel_list.more != 0;
+		out.channels = answer->channel_list.channels;
+	}
+	r->fn.channels(r->client, r->cookie, &out);
+	request_free(r);
+}
+
+void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice after, uint32_t limit, hub_channels_fn fn,
+    void *cookie) {
+	struct request *r = request_new(c, cookie);
+	struct ipc_channels m = { .prefix = prefix, .after = after, .limit = limit };
+
+	r->fn.channels = fn;
+	bus_ask(c->hub->bus, &r->bus, IPC_channels, &m, on_channel_list);
+}

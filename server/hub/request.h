@@ -1,0 +1,51 @@
+/*
+ * request - what a client has asked and is not answered yet
+ *
+ * Owned by its client's list, until it is answered; an orphan by hub.orphans.
+ */
+#ifndef SERVER_HUB_REQUEST_H
+#define SERVER_HUB_REQUEST_H
+
+#include "server/hub/hub_parts.h"
+
+struct request {
+	struct bus_request bus;
+	struct list on_client;
+	struct list answerable;
+	struct hub *hub;
+	struct hub_client *client;	/* NULL: orphan */
+	void *cookie;			/* owned */
+	union {
+		hub_result_fn result;
+		hub_snapshot_fn snapshot;
+		hub_members_fn members;
+		hub_channels_fn channels;
+	} fn;
+	struct hub_identity *identity;	/* hub_identify(): owned; else NULL */
+	struct sub *sub;		/* hub_subscribe(): borrowed, waiting; else NULL */
+	struct hub_position since;	/* of hub_subscribe(), to be asked again */
+	uint32_t limit, member_limit;
+	uint32_t grace_ms;		/* orphan */
+	uint8_t tries;
+	bool is_since;
+};
+
+/* cookie: taken. */
+struct request *request_new(struct hub_client *c, void *cookie);
+/* It is about to be answered: neither its client nor the hub know it any more. The caller frees it after the callback. */
+void request_end(struct request *r);
+void request_free(struct request *r);
+/* Its bus_request.fn is called at the end of the turn with BUS_NOT_SENT. */
+void request_answer_later(struct request *r);
+/* The client is finished. */
+void request_forget(struct request *r, uint32_t grace_ms);
+/* Nobody waits any more, but the outcome matters. */
+void request_orphan(struct request *r, uint32_t grace_ms);
+
+void requests_turn_end(struct hub *h);
+/* After the bus is freed. */
+void requests_fini(struct hub *h);
+
+struct hub_position request_position(struct slice epoch, uint64_t offset);
+
+#endif
