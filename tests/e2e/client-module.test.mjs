@@ -138,7 +138,9 @@ test('what is written while offline goes out after the login, with resume and si
 	await waitFor(() => statuses(events).at(-1) === 'sent', 'the ack')
 	const [, login] = of('login')
 
-	assert.match(of('login')[0].resume, /^[\w-]{22}$/)
+	// node 18 does not show its crypto: then the server makes the secret.
+	if (globalThis.crypto !== undefined)
+		assert.match(of('login')[0].resume, /^[\w-]{22}$/)
 	assert.equal(login.resume, 'secret')
 	assert.deepEqual(login.since, { epoch: 'e1', offset: 10 })
 	assert.deepEqual(of('join').at(-1).since, { epoch: 'e1', offset: 3 })

@@ -45,9 +45,13 @@ export function logFields(line) {
 		.map(([, key, value]) => [key, value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, '$1') : value]))
 }
 
-function firstAddress(text) {
-	return text.split(',')[0].replace(/^0\.0\.0\.0:/, '127.0.0.1:').replace(/^\[::\]:/, '[::1]:')
+/* HOST:PORT, or unix:/PATH, of what the log shows as a URL. */
+function plainAddress(text) {
+	return text.replace(/^http:\/\//, '').replace(/\/$/, '')
 }
+
+/* The line of an address for clients, of which there may be several. */
+const isReadyLine = (line) => /\bready\b/.test(line) && /\baddress\b/.test(line) && /\badmin\b/.test(line)
 
 export class Herold {
 	lines = []
@@ -95,18 +99,21 @@ export class Herold {
 	}
 
 	async #ready() {
-		const line = await waitFor(() => this.exit !== null ? 'ended' :
-			this.lines.find((each) => /\bready\b/.test(each) && /\baddress\b/.test(each) && /\badmin\b/.test(each)),
-		'the line that says ready', START_MS)
+		const line = await waitFor(() => this.exit !== null ? 'ended' : this.lines.find(isReadyLine), 'the line that says ready', START_MS)
 
 		assert.equal(this.exit, null, 'it ended at once')
 		const fields = logFields(line)
 
-		this.address = firstAddress(fields.address)
-		this.adminAddress = firstAddress(fields.admin)
+		this.address = plainAddress(fields.address)
+		this.adminAddress = plainAddress(fields.admin)
 		this.url = `http://${this.address}`
 		this.wsUrl = `ws://${this.address}`
 		this.adminUrl = `http://${this.adminAddress}`
+	}
+
+	/** All addresses for clients. */
+	get addresses() {
+		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
 	}
 
 	log(last = 200) {
