@@ -16,7 +16,7 @@ let client = null
 let retryAt = 0
 let wasOnline = false
 let refusal = ''
-const rooms = new Map()		// name -> { view, people: Map userId -> name, count, unread, node }
+const rooms = new Map()		// name -> { view, node, people: Map userId -> name, isStale, count, unread }
 
 // --- identity ---
 
@@ -132,9 +132,11 @@ const handlers = {
 			return
 		room.people = new Map((m.users ?? []).map((u) => [u.userId, u.name]))
 		room.count = m.count ?? room.people.size
-		room.view.standsAt(m.epoch, m.offset)
 		showPeople()
-		if (m.fresh || m.recovered === false)
+		// Else a reset follows.
+		if (m.recovered !== false)
+			room.view.standsAt(m.epoch, m.offset)
+		if (m.fresh)
 			loadHistory(room)
 	},
 	chat(m) {
@@ -162,7 +164,12 @@ const handlers = {
 		changePeople(m, () => {})
 	},
 	users(m) {
-		changePeople(m, (people) => m.users.forEach((u) => people.set(u.userId, u.name)))
+		changePeople(m, (people) => {
+			if (rooms.get(m.room).isStale)
+				people.clear()
+			rooms.get(m.room).isStale = false
+			m.users.forEach((u) => people.set(u.userId, u.name))
+		})
 	},
 	outbox(m) {
 		const room = rooms.get(m.room)
@@ -177,8 +184,9 @@ const handlers = {
 
 		if (room === undefined)
 			return
-		room.people.clear()
-		show(room, { type: 'gap', message: 'The server has started anew here. Messages sent meanwhile may be missing.' })
+		room.isStale = true
+		// Before what history will bring.
+		show(room, { type: 'gap', message: 'Some messages may be missing here.' })
 		room.view.standsAt(m.epoch, m.offset)
 		loadHistory(room)
 	},
@@ -300,7 +308,7 @@ function addRoom(name) {
 	node.querySelector('.leave').addEventListener('click', () => { client.leave(name); removeRoom(name); textBox.focus() })
 	byId('rooms').append(node)
 	byId('logs').append(view.element)
-	rooms.set(name, { view, node, people: new Map(), count: 0, unread: 0 })
+	rooms.set(name, { view, node, people: new Map(), isStale: false, count: 0, unread: 0 })
 	byId('rooms').classList.toggle('single', rooms.size === 1)
 }
 

@@ -297,7 +297,7 @@ export class RoomView {
 			this.#list.firstElementChild.remove()
 		if (this.#byPosition.size > 2 * NODES_MAX) {
 			for (const [key, li] of this.#byPosition) {
-				if (!li.isConnected && li.parentNode === null)
+				if (!li.isConnected)
 					this.#byPosition.delete(key)
 			}
 		}
