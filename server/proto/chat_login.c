@@ -1,0 +1,106 @@
+/* chat_login - who somebody is: userId, name and the secret that proves them */
+#include "common/base/codec.h"
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "server/proto/chat_session.h"
+#include "server/proto/json_write.h"
+
+struct login {
+	struct slice user, name, resume;
+	struct chat_channel channel;
+	struct hub_position since;
+	bool has_since;
+};
+
+static enum chat_error login_read(struct login *l, const struct chat_request *r) {
+	struct slice room = slice_text("lobby");
+
+	if (!chat_request_text(r, "userId", &l->user) || !chat_check_user(l->user))
+		return CHAT_bad_user;
+	if (!chat_request_text(r, "name", &l->name) || !chat_check_name(l->name))
+		return CHAT_bad_name;
+	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
+		return CHAT_bad_room;
+	l->resume = SLICE_EMPTY;
+	if (chat_request_has(r, "resume") && (!chat_request_text(r, "resume", &l->resume) || !chat_check_resume(l->resume)))
+		return CHAT_bad_resume;
+	chat_channel_of_room(&l->channel, room);
+	return chat_request_since(r, &l->has_since, &l->since);
+}
+
+/* Returns owned. */
+static struct chat_user *user_new(const struct login *l, struct buf *scratch) {
+	struct slice channel = slice_text(l->channel.name);
+	struct chat_user *u;
+
+	buf_add_text(scratch, "\"userId\":");
+	json_write_text(scratch, l->user);
+	json_write_member_text(scratch, "name", l->name);
+	u = mem_alloc(sizeof(*u) + l->user.len + channel.len + scratch->len);
+	u->id_len = (uint16_t)l->user.len;
+	u->channel_len = (uint16_t)channel.len;
+	u->json_len = (uint16_t)scratch->len;
+	memcpy(u->bytes, l->user.ptr, l->user.len);
+	memcpy(u->bytes + l->user.len, channel.ptr, channel.len);
+	memcpy(u->bytes + l->user.len + channel.len, scratch->data, scratch->len);
+	return u;
+}
+
+static void login_failed(struct chat_session *s, enum ipc_result result, struct slice ref) {
+	mem_free(s->base.owned);
+	s->base.owned = NULL;
+	s->state = CHAT_ANONYMOUS;
+	/* Whatever was half done is undone by the broker or by the next login with the same secret. */
+	chat_fail(s, result == IPC_TAKEN ? CHAT_user_taken : CHAT_unavailable, ref);
+}
+
+static void on_identified(struct hub_client *client, void *cookie, const struct hub_result *result) {
+	const struct chat_pending *p = cookie;
+	struct chat_session *s = chat_pending_done(client, p);
+
+	if (result->result != IPC_OK)
+		login_failed(s, result->result, chat_pending_ref(p));
+	else
+		chat_enter_room(s, chat_pending_again(s, p));
+}
+
+/* The secret: the client's own, or a new one. It is known to nobody but its client; the broker gets a digest. */
+static void make_secret(const struct login *l, char secret[CHAT_RESUME_LEN + 1]) {
+	uint8_t bytes[16];
+
+	if (l->resume.len > 0) {
+		memcpy(secret, l->resume.ptr, CHAT_RESUME_LEN);
+		secret[CHAT_RESUME_LEN] = '\0';
+		return;
+	}
+	random_bytes(bytes, sizeof(bytes));
+	base64url_encode(slice_of(bytes, sizeof(bytes)), secret);
+}
+
+enum chat_error chat_do_login(struct chat_session *s, const struct chat_request *r) {
+	struct login l;
+	enum chat_error error;
+	struct chat_pending *p;
+	struct buf *scratch;
+	uint8_t token[SHA256_BYTES];
+
+	if (s->state != CHAT_ANONYMOUS)
+		return CHAT_already_logged_in;
+	error = login_read(&l, r);
+	if (error != CHAT_OK)
+		return error;
+	s->state = CHAT_LOGGING_IN;
+	s->base.owned = user_new(&l, proto_scratch(s->base.context));
+	chat_hear_everybody(s);
+	p = chat_pending_new(s, r, slice_text(l.channel.name));
+	make_secret(&l, p->resume);
+	p->has_since = l.has_since;
+	p->since = l.since;
+	digest_sha256(slice_text(p->resume), token);
+	scratch = proto_scratch(s->base.context);
+	buf_add_text(scratch, "{\"name\":");
+	json_write_text(scratch, l.name);
+	buf_add_u8(scratch, '}');
+	hub_identify(&s->base.hub, l.user, token, buf_slice(scratch), on_identified, p);
+	return CHAT_OK;
+}

@@ -1,0 +1,175 @@
+/* chat_rooms - going into rooms, leaving them, and who is there */
+#include "common/base/mem.h"
+#include "server/proto/chat_form.h"
+#include "server/proto/chat_session.h"
+#include "server/proto/json_write.h"
+
+/* Members of one login_ok, join_ok or users; the rest is asked for in pages. */
+enum { MEMBERS_MAX = 10000, USERS_PAGE = 100 };
+
+void chat_channel_of_room(struct chat_channel *out, struct slice room) {
+	size_t prefix = sizeof(CHANNEL_ROOM_PREFIX) - 1;
+
+	BUG_ON(room.len > CHAT_ROOM_MAX);
+	memcpy(out->name, CHANNEL_ROOM_PREFIX, prefix);
+	memcpy(out->name + prefix, room.ptr, room.len);
+	out->name[prefix + room.len] = '\0';
+}
+
+enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out) {
+	struct slice room = slice_skip(chat_user_channel(s), sizeof(CHANNEL_ROOM_PREFIX) - 1);
+
+	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
+		return CHAT_bad_room;
+	chat_channel_of_room(out, room);
+	return hub_is_subscribed(&s->base.hub, slice_text(out->name)) ? CHAT_OK : CHAT_not_in_room;
+}
+
+enum chat_error chat_can_enter(const struct chat_session *s) {
+	/* One more than the option says: the channel of messages for everybody. */
+	return s->base.hub.sub_count > s->base.context->config->client_channels ? CHAT_too_many_rooms : CHAT_OK;
+}
+
+/* The identity is taken, but its room was not to be had: everything back to where a login can begin. */
+static void login_undo(struct chat_session *s) {
+	struct conn *c = s->base.hub.conn;
+
+	mem_free(s->base.owned);
+	s->base.owned = NULL;
+	s->state = CHAT_ANONYMOUS;
+	hub_client_fini(&s->base.hub, 0);
+	hub_client_init(s->base.context->hub, &s->base.hub, c, FORM_CHAT);
+	chat_hear_everybody(s);
+}
+
+static void answer_entered(struct chat_session *s, const struct chat_pending *p, const struct hub_snapshot *snapshot) {
+	bool is_login = p->resume[0] != '\0';
+	struct buf *b = chat_answer_begin(s, is_login ? "login_ok" : "join_ok");
+
+	if (is_login) {
+		buf_add_u8(b, ',');
+		buf_add(b, chat_user_json(s));
+		json_write_member_text(b, "resume", slice_text(p->resume));
+	}
+	chat_form_place(snapshot->channel, b);
+	chat_form_position(slice_text(snapshot->position.epoch), snapshot->position.offset, b);
+	chat_answer_members(s, snapshot, b);
+	chat_answer_missed(s, snapshot, b);
+	chat_answer_send(s, b, chat_pending_ref(p));
+}
+
+static void on_entered(struct hub_client *client, void *cookie, const struct hub_snapshot *snapshot) {
+	const struct chat_pending *p = cookie;
+	struct chat_session *s = chat_pending_done(client, p);
+	bool is_login = p->resume[0] != '\0';
+
+	if (snapshot->result != IPC_OK) {
+		if (is_login)
+			login_undo(s);
+		chat_fail(s, CHAT_unavailable, chat_pending_ref(p));
+		return;
+	}
+	if (is_login) {
+		s->state = CHAT_USER;
+		s->errors = 0;
+	}
+	answer_entered(s, p, snapshot);
+}
+
+void chat_enter_room(struct chat_session *s, struct chat_pending *p) {
+	const struct config *config = s->base.context->config;
+	/* One more member than can be announced tells that there are more. */
+	uint32_t members = config->room_announce_limit < MEMBERS_MAX ? (uint32_t)config->room_announce_limit + 1 : MEMBERS_MAX;
+
+	hub_subscribe(&s->base.hub, chat_pending_channel(p), HUB_PRESENT, p->has_since ? &p->since : NULL,
+	    (uint32_t)config->room_history, members, on_entered, p);
+}
+
+enum chat_error chat_do_join(struct chat_session *s, const struct chat_request *r) {
+	struct chat_channel channel;
+	struct chat_pending *p;
+	struct hub_position since;
+	struct slice room;
+	enum chat_error error;
+	bool has_since;
+
+	if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
+		return CHAT_bad_room;
+	error = chat_request_since(r, &has_since, &since);
+	if (error != CHAT_OK)
+		return error;
+	chat_channel_of_room(&channel, room);
+	if (hub_is_subscribed(&s->base.hub, slice_text(channel.name)))
+		return CHAT_already_in_room;
+	error = chat_can_enter(s);
+	if (error != CHAT_OK)
+		return error;
+	p = chat_pending_new(s, r, slice_text(channel.name));
+	p->has_since = has_since;
+	p->since = since;
+	chat_enter_room(s, p);
+	return CHAT_OK;
+}
+
+enum chat_error chat_do_leave(struct chat_session *s, const struct chat_request *r) {
+	struct chat_channel channel;
+	struct slice room;
+	struct buf *b;
+
+	if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
+		return CHAT_bad_room;
+	chat_channel_of_room(&channel, room);
+	if (!hub_unsubscribe(&s->base.hub, slice_text(channel.name)))
+		return CHAT_not_in_room;
+	b = chat_answer_begin(s, "leave_ok");
+	json_write_member_text(b, "room", room);
+	chat_answer_send(s, b, r->ref);
+	return CHAT_OK;
+}
+
+static void on_members(struct hub_client *client, void *cookie, const struct hub_members *result) {
+	const struct chat_pending *p = cookie;
+	struct chat_session *s = chat_pending_done(client, p);
+	struct slice members = result->members, next = SLICE_EMPTY;
+	struct ipc_member m;
+	struct buf *b;
+	size_t start;
+
+	if (result->result != IPC_OK) {
+		chat_fail(s, CHAT_unavailable, chat_pending_ref(p));
+		return;
+	}
+	b = chat_answer_begin(s, "users");
+	chat_form_place(chat_pending_channel(p), b);
+	json_write_member_u64(b, "count", result->member_count);
+	buf_add_text(b, ",\"users\":[");
+	start = b->len;
+	while (b->len - start < chat_members_budget(s) && ipc_next_member(&members, &m)) {
+		if (next.len > 0)
+			buf_add_u8(b, ',');
+		chat_form_member(m.member, m.info, b);
+		next = m.member;
+	}
+	buf_add_u8(b, ']');
+	if (next.len > 0 && (result->more || members.len > 0))
+		json_write_member_text(b, "next", next);
+	chat_answer_send(s, b, chat_pending_ref(p));
+}
+
+enum chat_error chat_do_users(struct chat_session *s, const struct chat_request *r) {
+	struct chat_channel channel;
+	struct slice after = SLICE_EMPTY;
+	uint32_t limit = USERS_PAGE;
+	enum chat_error error = chat_own_room(s, r, &channel);
+
+	if (error != CHAT_OK)
+		return error;
+	if (chat_request_has(r, "after") && (!chat_request_text(r, "after", &after) || !chat_check_user(after)))
+		return CHAT_bad_after;
+	error = chat_request_limit(r, &limit);
+	if (error != CHAT_OK)
+		return error;
+	hub_member_list(&s->base.hub, slice_text(channel.name), after, limit, on_members,
+	    chat_pending_new(s, r, slice_text(channel.name)));
+	return CHAT_OK;
+}

@@ -1,0 +1,121 @@
+/*
+ * chat_session - one connection of the chat, and what its files share
+ *
+ * States:  ANONYMOUS -> LOGGING_IN (identity and room are asked for) -> USER; a login that fails leads back to ANONYMOUS.
+ * Answers: every request is answered once, at once or when the hub has answered; until then it is remembered in a struct
+ *          chat_pending, whose cost counts towards the session's bound.
+ * Files:   proto_chat (connection, dispatch), chat_login, chat_rooms, chat_channels (and history), chat_messages (publishing),
+ *          chat_answers (what several answers have in common).
+ */
+#ifndef SERVER_PROTO_CHAT_SESSION_H
+#define SERVER_PROTO_CHAT_SESSION_H
+
+#include "server/proto/chat_request.h"
+#include "server/proto/proto_session.h"
+
+/* A request costs 1 for itself and 1 for each KiB. Enough for a burst that fills a receive buffer with small messages; together with
+ * chat_message_bytes it bounds what one client can put on the link. */
+enum { CHAT_PENDING_MAX = 1024 };
+
+enum chat_state { CHAT_ANONYMOUS = 0, CHAT_LOGGING_IN, CHAT_USER };
+
+/* Who logged in, in one piece of memory: session.base.owned. */
+struct chat_user {
+	uint16_t id_len, channel_len, json_len;
+	uint8_t bytes[];	/* userId; channel of the login's room; "userId":"..","name":".." */
+};
+
+struct chat_session {
+	struct proto_session base;	/* must be the first */
+	uint32_t pending_cost;		/* <= CHAT_PENDING_MAX + cost of one message */
+	uint32_t errors;		/* in a row */
+	enum chat_state state;
+};
+
+struct chat_pending {
+	uint32_t cost;
+	uint16_t ref_len, channel_len;
+	bool has_since, is_before;
+	char id[ID_TEXT_LEN + 1];		/* chat: of the message; else empty */
+	char resume[CHAT_RESUME_LEN + 1];	/* login: its secret; else empty */
+	struct hub_position since;
+	uint8_t bytes[];			/* ref; channel */
+};
+
+/* "room:NAME" or any other channel, with its NUL. */
+struct chat_channel {
+	char name[CHAT_CHANNEL_MAX + 16];
+};
+
+#define CHAT_COMMAND(type, who) enum chat_error chat_do_##type(struct chat_session *s, const struct chat_request *r);
+#include "server/proto/chat_commands.tbl"
+
+/* --- the user --- */
+
+static inline struct chat_user *chat_user_of(const struct chat_session *s) {
+	return s->base.owned;
+}
+
+static inline struct slice chat_user_id(const struct chat_session *s) {
+	return slice_of(chat_user_of(s)->bytes, chat_user_of(s)->id_len);
+}
+
+static inline struct slice chat_user_channel(const struct chat_session *s) {
+	return slice_of(chat_user_of(s)->bytes + chat_user_of(s)->id_len, chat_user_of(s)->channel_len);
+}
+
+static inline struct slice chat_user_json(const struct chat_session *s) {
+	const struct chat_user *u = chat_user_of(s);
+
+	return slice_of(u->bytes + u->id_len + u->channel_len, u->json_len);
+}
+
+/* --- requests without an answer --- */
+
+/* Returns owned, to be handed to the hub as a cookie. */
+struct chat_pending *chat_pending_new(struct chat_session *s, const struct chat_request *r, struct slice channel) MUST_CHECK;
+/* A copy, for the second question of one request. */
+struct chat_pending *chat_pending_again(struct chat_session *s, const struct chat_pending *p) MUST_CHECK;
+/* In the hub's callback, first of all: whose it was. */
+struct chat_session *chat_pending_done(struct hub_client *client, const struct chat_pending *p);
+
+static inline struct slice chat_pending_ref(const struct chat_pending *p) {
+	return slice_of(p->bytes, p->ref_len);
+}
+
+static inline struct slice chat_pending_channel(const struct chat_pending *p) {
+	return slice_of(p->bytes + p->ref_len, p->channel_len);
+}
+
+/* --- channels --- */
+
+void chat_channel_of_room(struct chat_channel *out, struct slice room);
+/* The room of the request, if it is missing that of the login; the session must be in it. */
+enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out);
+/* May the session be in one more? */
+enum chat_error chat_can_enter(const struct chat_session *s);
+/* Goes into a room; the answer is login_ok if the pending request has a secret, else join_ok. Takes p. */
+void chat_enter_room(struct chat_session *s, struct chat_pending *p);
+/* Messages for everybody reach this session. */
+void chat_hear_everybody(struct chat_session *s);
+
+/* --- answers --- */
+
+/* {"type":"TYPE" in the scratch buffer. */
+struct buf *chat_answer_begin(struct chat_session *s, const char *type);
+/* Adds ref, if it is not empty, ends the object and sends it. */
+void chat_answer_send(struct chat_session *s, struct buf *b, struct slice ref);
+/* The error answer; closes when there were too many in a row. */
+void chat_fail(struct chat_session *s, enum chat_error error, struct slice ref);
+enum chat_error chat_error_of(enum ipc_result result);
+/* ,"users":[..],"count":n of a room's snapshot, this user included. */
+void chat_answer_members(const struct chat_session *s, const struct hub_snapshot *snapshot, struct buf *b);
+/* ,"messages":[..] and, if it was asked for, ,"recovered":.. of a subscription's snapshot. */
+void chat_answer_missed(const struct chat_session *s, const struct hub_snapshot *snapshot, struct buf *b);
+/* ,"messages":[..],"more":.. of a history: as many as one answer may have; `newest`: if not all, the newest of them. */
+void chat_answer_history(const struct chat_session *s, const struct hub_snapshot *snapshot, bool newest, struct buf *b);
+/* Of what may wait for one client, what the lists of one answer may take. */
+size_t chat_messages_budget(const struct chat_session *s);
+size_t chat_members_budget(const struct chat_session *s);
+
+#endif
