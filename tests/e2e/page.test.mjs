@@ -60,6 +60,45 @@ async function onTwoWorkers(herold, second) {
 	throw new Error('two pages never met two workers')
 }
 
+const FILES = {
+	'/': 'text/html; charset=utf-8',
+	'/chat.css': 'text/css; charset=utf-8',
+	'/chat.js': 'text/javascript; charset=utf-8',
+	'/view.js': 'text/javascript; charset=utf-8',
+	'/herold.js': 'text/javascript; charset=utf-8',
+	'/icon.svg': 'image/svg+xml',
+}
+
+story('the files of the page: types, caching, a strict policy', {}, async (herold) => {
+	for (const [path, type] of Object.entries(FILES)) {
+		const answer = await fetch(herold.url + path)
+		const body = await answer.text()
+
+		assert.equal(answer.status, 200, path)
+		assert.equal(answer.headers.get('content-type'), type)
+		assert.equal(answer.headers.get('x-content-type-options'), 'nosniff')
+		const policy = answer.headers.get('content-security-policy')
+
+		assert.match(policy, /default-src 'none'/)
+		assert.match(policy, /script-src 'self'/)
+		assert.doesNotMatch(policy, /unsafe/)
+		const etag = answer.headers.get('etag')
+
+		assert.match(etag, /^"[0-9a-f]{32}"$/)
+		assert.match(answer.headers.get('cache-control'), /no-cache/)
+		const again = await fetch(herold.url + path, { headers: { 'If-None-Match': etag } })
+
+		assert.equal(again.status, 304, path)
+		assert.equal(await again.text(), '')
+		const head = await fetch(herold.url + path, { method: 'HEAD' })
+
+		assert.equal(head.status, 200)
+		assert.equal(Number(head.headers.get('content-length')), Buffer.byteLength(body))
+	}
+	assert.equal((await fetch(`${herold.url}/nothing.js`)).status, 404)
+	assert.equal((await fetch(`${herold.url}/ws`)).status, 426)
+})
+
 pageStory('two pages on two workers chat both ways, and a backend reaches both', { options: { workers: 2 } }, async ({ herold, browser }) => {
 	const ada = await enter(browser, herold, 'Ada')
 	const bob = await enter(browser, herold, 'Bob')
@@ -233,6 +272,42 @@ pageStory('a refusal is shown in its own words', { options: { predrain_seconds: 
 	await page.keyboard.press('Enter')
 	await page.locator('#notice').filter({ hasText: sentence.replace(/\.$/, '').slice(1) }).waitFor()
 	await page.getByRole('button', { name: 'Try now' }).waitFor()
+})
+
+pageStory('the death of the broker: the page goes on and says that something may be missing', {}, async ({ herold, browser }) => {
+	const ada = await enter(browser, herold, 'Ada')
+	const bob = await enter(browser, herold, 'Bob')
+	const { broker } = await herold.pids()
+
+	await say(ada, 'before')
+	await sees(bob, 'before')
+	process.kill(broker, 'SIGKILL')
+	await say(ada, 'meanwhile')
+	for (const page of [ada, bob]) {
+		await sees(page, 'meanwhile')
+		await sees(page, 'Some messages may be missing here.')
+		assert.deepEqual(await texts(page), ['before', 'meanwhile'])
+		await waitFor(async () => (await page.locator('#people li').count()) === 2, 'both people again')
+		await page.locator('#connection[data-state=online]').waitFor()
+	}
+	assert.deepEqual([...ada.problems, ...bob.problems], [])
+})
+
+pageStory('a long list keeps its newest 500, and the place where one reads', {}, async ({ herold, browser }) => {
+	const page = await enter(browser, herold, 'Ada')
+	const newest = (n) => page.getByText(`number ${n}`, { exact: true }).waitFor()
+
+	for (let i = 1; i <= 600; i++)
+		await herold.api('publish', { channel: 'room:lobby', data: `number ${i}` })
+	await newest(600)
+	assert.equal(await page.locator('.log li').count(), 500)
+	await page.locator('.log').evaluate((log) => log.scrollTo(0, 100))
+	await page.getByRole('button', { name: 'To the newest' }).waitFor()
+	await herold.api('publish', { channel: 'room:lobby', data: 'number 601' })
+	await page.getByRole('button', { name: 'New messages' }).click()
+	await newest(601)
+	await waitFor(() => page.locator('.log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2), 'the bottom')
+	await page.locator('#jump').waitFor({ state: 'hidden' })
 })
 
 pageStory('looks: light and dark, wide and narrow', {}, async ({ herold, browser }) => {
