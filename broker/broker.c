@@ -121,10 +121,14 @@ static void on_message(struct link *l, enum ipc_type type, const union ipc_any *
 }
 
 /* Only our own user and root: the socket's place in the file system is not the only lock. */
-static bool is_welcome(int fd) {
+static bool is_welcome(const struct broker *b, int fd) {
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
 
+	if (b->link_count >= LINKS_MAX) {
+		log_line(LOG_WARN, "link refused: too many", LF_U("links", b->link_count));
+		return false;
+	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0))
 		return true;
 	log_line(LOG_WARN, "link refused: another user", LF_U("uid", peer.uid), LF_I("pid", peer.pid));
@@ -134,7 +138,7 @@ static bool is_welcome(int fd) {
 static void link_open(struct broker *b, int fd) {
 	struct held_link *h;
 
-	if (b->link_count >= LINKS_MAX || !is_welcome(fd)) {
+	if (!is_welcome(b, fd)) {
 		close(fd);
 		return;
 	}

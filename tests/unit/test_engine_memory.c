@@ -492,7 +492,7 @@ START_TEST(random_steps) {
 	now = swept = 123456;
 	model = mem_zalloc(CHANNELS * sizeof(*model));
 	engine = engine_memory.create(&limits, &events, NULL, now, now + 1000000);
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 12000; i++)
 		step();
 	engine_memory.destroy(&engine);
 	ck_assert_ptr_null(engine);
@@ -543,7 +543,7 @@ Suite *suite_engine_memory(void) {
 	TCase *t = tcase_create("model");
 
 	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, random_steps, 0, 6);
+	tcase_add_loop_test(t, random_steps, 0, 4);
 	tcase_add_test(t, answers_are_bounded);
 	suite_add_tcase(s, t);
 	return s;
