@@ -1,0 +1,98 @@
+/* admin - which request goes where, and what all answers have in common */
+#include "server/admin/admin_priv.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+
+static const struct admin_route routes[] = {
+	{ HTTP_GET, "/healthz", admin_healthz },
+	{ HTTP_GET, "/readyz", admin_readyz },
+	{ HTTP_GET, "/status", admin_status },
+	{ HTTP_POST, "/api/publish", api_publish },
+	{ HTTP_POST, "/api/broadcast", api_broadcast },
+	{ HTTP_GET, "/api/channels", api_channels },
+	{ HTTP_GET, "/api/history", api_history },
+	{ HTTP_GET, "/api/presence", api_presence },
+};
+
+struct admin *admin_of(struct conn *c) {
+	return conns_arg(conn_conns(c));
+}
+
+static bool method_fits(enum http_method wanted, enum http_method got) {
+	return wanted == got || (wanted == HTTP_GET && got == HTTP_HEAD);
+}
+
+void admin_on_request(struct conn *c, const struct http_request *r, struct slice body) {
+	const struct admin_route *other_method = NULL;
+
+	if (http_header_find(r, "Origin", NULL).len > 0) {
+		conn_refuse(c, 403, "the admin listener does not answer web pages of other origins", NULL);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!slice_eq_text(r->path, routes[i].path))
+			continue;
+		if (method_fits(routes[i].method, r->method)) {
+			routes[i].handle(c, r, body);
+			return;
+		}
+		other_method = &routes[i];
+	}
+	if (other_method != NULL)
+		conn_refuse(c, 405, "this address does not answer that method",
+		    other_method->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
+	else
+		conn_refuse(c, 404, "there is nothing at this address", NULL);
+}
+
+size_t admin_body_max(const struct http_request *r) {
+	/* Bounded by the connection's owner too: the API takes messages of at most max_message_bytes, and some envelope. */
+	return r->method == HTTP_POST ? SIZE_MAX : 0;
+}
+
+struct admin_call *admin_call_new(struct conn *c) {
+	struct admin_call *call = mem_zalloc(sizeof(*call));
+
+	hub_client_init(admin_of(c)->hub, &call->client, NULL, 0);
+	call->conn = c;
+	conn_set_user(c, call);
+	return call;
+}
+
+void admin_call_end(struct admin_call *call) {
+	conn_set_user(call->conn, NULL);
+	hub_client_fini(&call->client, 0);
+	json_decref(call->answer);
+	mem_free(call);
+}
+
+void admin_on_gone(struct conn *c) {
+	admin_call_end(conn_user(c));
+}
+
+void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
+	char *text = json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII * 0);
+	struct buf body;
+
+	json_decref(json);
+	BUG_ON(text == NULL);
+	buf_init(&body, SIZE_MAX);
+	buf_add_text(&body, text);
+	buf_add_text(&body, "\n");
+	free(text); /* Exception: allocated by jansson, not by mem */
+	conn_respond(c, &(struct http_response){ .status = status,
+			    .content_type = "application/json",
+			    .extra_headers = "Cache-Control: no-store\r\n",
+			    .body = buf_slice(&body) });
+	buf_fini(&body);
+}
+
+void admin_refuse_result(struct conn *c, enum ipc_result result) {
+	if (result == IPC_UNCERTAIN)
+		conn_refuse(c, 504, "the broker did not answer: it may be published or not; ask again with the same idempotency_key",
+		    NULL);
+	else
+		conn_refuse(c, 503, "the broker cannot be reached just now: nothing was published", "Retry-After: 1\r\n");
+}

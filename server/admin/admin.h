@@ -1,0 +1,27 @@
+/*
+ * admin - what the admin listener answers: health, status, the server API
+ *
+ * Runs in:  the admin process, on top of its own connections and its own hub.
+ * Security: no password yet, so it belongs on a trusted address. Requests that a web page sends across origins (they carry an
+ *           Origin header) are refused, because a browser on the operator's machine reaches 127.0.0.1 too.
+ */
+#ifndef SERVER_ADMIN_ADMIN_H
+#define SERVER_ADMIN_ADMIN_H
+
+#include "common/svc/config.h"
+#include "common/svc/stats.h"
+#include "server/hub/hub.h"
+
+/* Borrows everything for life. */
+struct admin {
+	struct hub *hub;
+	const struct config *config;
+	const struct stats_map *stats;
+};
+
+/* A conn_host's callbacks; its arg is a struct admin. */
+void admin_on_request(struct conn *c, const struct http_request *r, struct slice body);
+void admin_on_gone(struct conn *c);
+size_t admin_body_max(const struct http_request *r);
+
+#endif

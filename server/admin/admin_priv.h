@@ -1,0 +1,43 @@
+/* admin_priv - shared by the files of this folder */
+#ifndef SERVER_ADMIN_ADMIN_PRIV_H
+#define SERVER_ADMIN_ADMIN_PRIV_H
+
+#include <jansson.h>
+
+#include "server/admin/admin.h"
+
+/* A request whose answer waits for the broker: the connection's user pointer until it is answered or gone. */
+struct admin_call {
+	struct hub_client client;
+	struct conn *conn;	/* borrowed: admin_on_gone() ends the call */
+	uint32_t waiting;	/* answers still to come */
+	json_t *answer;		/* owned; under construction */
+};
+
+struct admin *admin_of(struct conn *c);
+
+/* Returns owned by the connection: ended by admin_call_end() or admin_on_gone(). */
+struct admin_call *admin_call_new(struct conn *c);
+/* Forgets what is unanswered and frees the call; answer first. */
+void admin_call_end(struct admin_call *call);
+/* Takes `json`. */
+void admin_respond_json(struct conn *c, unsigned status, json_t *json);
+/* 503 with Retry-After when surely not done, 504 when perhaps done. */
+void admin_refuse_result(struct conn *c, enum ipc_result result);
+
+struct admin_route {
+	enum http_method method;
+	const char *path;
+	void (*handle)(struct conn *c, const struct http_request *r, struct slice body);
+};
+
+void admin_healthz(struct conn *c, const struct http_request *r, struct slice body);
+void admin_readyz(struct conn *c, const struct http_request *r, struct slice body);
+void admin_status(struct conn *c, const struct http_request *r, struct slice body);
+void api_publish(struct conn *c, const struct http_request *r, struct slice body);
+void api_broadcast(struct conn *c, const struct http_request *r, struct slice body);
+void api_channels(struct conn *c, const struct http_request *r, struct slice body);
+void api_history(struct conn *c, const struct http_request *r, struct slice body);
+void api_presence(struct conn *c, const struct http_request *r, struct slice body);
+
+#endif

@@ -1,0 +1,343 @@
+/* api - the server API: publish, broadcast, channels, history, presence */
+#include "server/admin/admin_priv.h"
+
+#include "common/base/digest.h"
+#include "common/base/mem.h"
+#include "server/proto/json_raw.h"
+#include "server/proto/proto.h"
+
+enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256 };
+
+/* --- publish and broadcast --- */
+
+/* NULL, after a refusal, when the body is not what it should be. Returns owned. */
+static json_t *parse_body(struct conn *c, struct slice body) {
+	json_error_t error;
+	json_t *json = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	char sentence[256];
+
+	if (json == NULL) {
+		snprintf(sentence, sizeof(sentence), "the body is not valid JSON: line %d: %s", error.line, error.text);
+		conn_refuse(c, 400, sentence, NULL);
+		return NULL;
+	}
+	if (!json_is_object(json)) {
+		json_decref(json);
+		conn_refuse(c, 400, "the body is not a JSON object", NULL);
+		return NULL;
+	}
+	return json;
+}
+
+static struct slice text_of(const json_t *string) {
+	return slice_of(json_string_value(string), json_string_length(string));
+}
+
+static bool is_channel(const json_t *name) {
+	struct slice s;
+
+	if (!json_is_string(name))
+		return false;
+	s = text_of(name);
+	if (s.len == 0 || s.len > IPC_CHANNEL_MAX)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] <= ' ' || s.ptr[i] == 0x7f)
+			return false;
+	}
+	/* "$users" is the hub's own; to everybody connected or to /broadcast may be published. */
+	return s.ptr[0] != '$' || slice_eq_text(s, CHANNEL_EVERYBODY) || slice_eq_text(s, CHANNEL_BROADCAST);
+}
+
+/* False, after a refusal, when the key is not a string of a fair length. */
+static bool read_key(struct conn *c, const json_t *json, struct slice *key) {
+	const json_t *value = json_object_get(json, "idempotency_key");
+
+	*key = SLICE_EMPTY;
+	if (value == NULL)
+		return true;
+	if (!json_is_string(value) || json_string_length(value) == 0 || json_string_length(value) > API_KEY_MAX) {
+		conn_refuse(c, 400, "idempotency_key is not a string of 1 to 256 bytes", NULL);
+		return false;
+	}
+	*key = text_of(value);
+	return true;
+}
+
+/* Everything that makes two calls the same publication. */
+static void hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]) {
+	uint8_t sum[SHA256_BYTES];
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX);
+	buf_add(&b, slice_of("api", 4));
+	buf_add(&b, channel);
+	buf_add_u8(&b, 0);
+	buf_add(&b, key);
+	digest_sha256(buf_slice(&b), sum);
+	buf_fini(&b);
+	memcpy(out, sum, IPC_KEY_BYTES);
+}
+
+static json_t *result_json(const struct hub_result *r) {
+	return json_pack("{s:s, s:I, s:b}", "epoch", r->position.epoch, "offset", (json_int_t)r->position.offset, "repeated",
+	    r->result == IPC_REPEATED);
+}
+
+static void publish(struct admin_call *call, struct slice channel, struct slice key, struct slice data, hub_result_fn fn,
+    void *cookie) {
+	uint8_t hash[IPC_KEY_BYTES];
+	/* Clients of /broadcast get bare text: the JSON as it came. */
+	uint8_t kind = slice_eq_text(channel, CHANNEL_BROADCAST) ? PAYLOAD_TEXT : PAYLOAD_JSON;
+	/* What goes to everybody is for those who are there. */
+	uint8_t flags = channel.ptr[0] == '$' ? IPC_NO_HISTORY : 0;
+
+	if (key.len > 0)
+		hash_key(key, channel, hash);
+	call->waiting++;
+	hub_publish(&call->client, channel, key.len > 0 ? hash : NULL, flags, kind, data, fn, cookie);
+}
+
+static void on_published(struct hub_client *client, void *cookie, const struct hub_result *r) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+
+	(void)cookie;
+	admin_call_end(call);
+	if (r->result == IPC_OK || r->result == IPC_REPEATED)
+		admin_respond_json(c, 200, result_json(r));
+	else
+		admin_refuse_result(c, r->result);
+}
+
+void api_publish(struct conn *c, const struct http_request *r, struct slice body) {
+	json_t *json = parse_body(c, body);
+	struct slice key, data;
+
+	(void)r;
+	if (json == NULL)
+		return;
+	if (!is_channel(json_object_get(json, "channel")))
+		conn_refuse(c, 400, "channel is missing, or not a channel's name", NULL);
+	else if (!json_raw_member(body, "data", &data))
+		conn_refuse(c, 400, "data is missing", NULL);
+	else if (data.len > (size_t)admin_of(c)->config->max_message_bytes)
+		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);
+	else if (read_key(c, json, &key))
+		publish(admin_call_new(c), text_of(json_object_get(json, "channel")), key, data, on_published, NULL);
+	json_decref(json);
+}
+
+static void on_broadcast_part(struct hub_client *client, void *cookie, const struct hub_result *r) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+	const char *channel = cookie;
+	json_t *result;
+
+	if (r->result == IPC_OK || r->result == IPC_REPEATED)
+		result = result_json(r);
+	else
+		result = json_pack("{s:s}", "error", r->result == IPC_UNCERTAIN ? "uncertain" : "unavailable");
+	json_object_set_new(call->answer, channel, result);
+	if (--call->waiting > 0)
+		return;
+	result = json_pack("{s:O}", "channels", call->answer);
+	admin_call_end(call);
+	admin_respond_json(c, 200, result);
+}
+
+static bool are_channels(const json_t *channels) {
+	size_t i;
+	json_t *name;
+
+	if (!json_is_array(channels) || json_array_size(channels) == 0 || json_array_size(channels) > API_CHANNELS_MAX)
+		return false;
+	json_array_foreach(channels, i, name) {
+		if (!is_channel(name))
+			return false;
+	}
+	return true;
+}
+
+static void broadcast(struct conn *c, const json_t *channels, struct slice key, struct slice data) {
+	struct admin_call *call = admin_call_new(c);
+	size_t i;
+	json_t *name;
+
+	call->answer = json_object();
+	json_array_foreach(channels, i, name)
+		publish(call, text_of(name), key, data, on_broadcast_part, slice_dup_text(text_of(name)));
+}
+
+void api_broadcast(struct conn *c, const struct http_request *r, struct slice body) {
+	json_t *json = parse_body(c, body);
+	struct slice key, data;
+
+	(void)r;
+	if (json == NULL)
+		return;
+	if (!are_channels(json_object_get(json, "channels")))
+		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels", NULL);
+	else if (!json_raw_member(body, "data", &data))
+		conn_refuse(c, 400, "data is missing", NULL);
+	else if (data.len > (size_t)admin_of(c)->config->max_message_bytes)
+		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);
+	else if (read_key(c, json, &key))
+		broadcast(c, json_object_get(json, "channels"), key, data);
+	json_decref(json);
+}
+
+/* --- channels, history, presence --- */
+
+/* False, after a refusal. Missing: `value` stays. */
+static bool query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value) {
+	char text[32], sentence[128];
+
+	if (!http_query_find(r->query, name, text, sizeof(text)))
+		return true;
+	if (slice_to_u64(slice_text(text), value) && *value <= max)
+		return true;
+	snprintf(sentence, sizeof(sentence), "%s is not a number from 0 to %llu", name, (unsigned long long)max);
+	conn_refuse(c, 400, sentence, NULL);
+	return false;
+}
+
+static bool query_channel(struct conn *c, const struct http_request *r, char out[IPC_CHANNEL_MAX + 1]) {
+	if (http_query_find(r->query, "channel", out, IPC_CHANNEL_MAX + 1) && out[0] != '\0')
+		return true;
+	conn_refuse(c, 400, "channel is missing", NULL);
+	return false;
+}
+
+static void on_channels(struct hub_client *client, void *cookie, const struct hub_channels *m) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+	json_t *list = json_array();
+	struct slice rest = m->channels;
+	struct ipc_channel ch;
+
+	(void)cookie;
+	if (m->result != IPC_OK) {
+		json_decref(list);
+		admin_call_end(call);
+		admin_refuse_result(c, m->result);
+		return;
+	}
+	while (ipc_next_channel(&rest, &ch))
+		json_array_append_new(list, json_pack("{s:s%, s:s%, s:I, s:i}", "channel", ch.channel.ptr, ch.channel.len, "epoch",
+						ch.epoch.ptr, ch.epoch.len, "offset", (json_int_t)ch.offset, "members",
+						(int)ch.member_count));
+	admin_call_end(call);
+	admin_respond_json(c, 200, json_pack("{s:o, s:b}", "channels", list, "more", m->more));
+}
+
+void api_channels(struct conn *c, const struct http_request *r, struct slice body) {
+	char prefix[IPC_CHANNEL_MAX + 1] = "", after[IPC_CHANNEL_MAX + 1] = "";
+	uint64_t limit = API_LIMIT_DEFAULT;
+
+	(void)body;
+	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+		return;
+	if (!http_query_find(r->query, "prefix", prefix, sizeof(prefix)))
+		prefix[0] = '\0';
+	if (!http_query_find(r->query, "after", after, sizeof(after)))
+		after[0] = '\0';
+	hub_channel_list(&admin_call_new(c)->client, slice_text(prefix), slice_text(after), (uint32_t)limit, on_channels, NULL);
+}
+
+/* The data as JSON: chat payloads lack their braces, JSON is as it came, anything else is text. */
+static json_t *payload_json(const struct ipc_publication *p) {
+	json_t *json = NULL;
+
+	if (p->kind == PAYLOAD_CHAT) {
+		struct buf b;
+
+		buf_init(&b, SIZE_MAX);
+		buf_add_u8(&b, '{');
+		buf_add(&b, p->data);
+		buf_add_u8(&b, '}');
+		json = json_loadb((const char *)b.data, b.len, 0, NULL);
+		buf_fini(&b);
+	} else if (p->kind == PAYLOAD_JSON) {
+		json = json_loadb((const char *)p->data.ptr, p->data.len, JSON_DECODE_ANY, NULL);
+	}
+	return json != NULL ? json : json_null();
+}
+
+static void on_history(struct hub_client *client, void *cookie, const struct hub_snapshot *s) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+	json_t *list = json_array(), *answer;
+	struct slice rest = s->publications;
+	struct ipc_publication p;
+
+	(void)cookie;
+	if (s->result != IPC_OK) {
+		json_decref(list);
+		admin_call_end(call);
+		admin_refuse_result(c, s->result);
+		return;
+	}
+	while (ipc_next_publication(&rest, &p))
+		json_array_append_new(list, json_pack("{s:I, s:I, s:o}", "offset", (json_int_t)p.offset, "time",
+						(json_int_t)p.time_ms, "data", payload_json(&p)));
+	answer = json_pack("{s:s, s:I, s:b, s:o}", "epoch", s->position.epoch, "offset", (json_int_t)s->position.offset, "more",
+	    s->more, "publications", list);
+	if (s->asked_since)
+		json_object_set_new(answer, "recovered", json_boolean(s->recovered));
+	admin_call_end(call);
+	admin_respond_json(c, 200, answer);
+}
+
+void api_history(struct conn *c, const struct http_request *r, struct slice body) {
+	char channel[IPC_CHANNEL_MAX + 1];
+	struct hub_position position = { "", 0 };
+	uint64_t limit = API_LIMIT_DEFAULT, offset = 0;
+	bool is_since;
+
+	(void)body;
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+		return;
+	is_since = http_query_find(r->query, "epoch", position.epoch, sizeof(position.epoch));
+	if (!query_number(c, r, is_since ? "offset" : "before", INT64_MAX, &offset))
+		return;
+	position.offset = offset;
+	hub_history(&admin_call_new(c)->client, slice_text(channel), is_since ? IPC_SINCE : IPC_BEFORE, &position, (uint32_t)limit,
+	    on_history, NULL);
+}
+
+static void on_presence(struct hub_client *client, void *cookie, const struct hub_members *m) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+	json_t *list = json_array();
+	struct slice rest = m->members;
+	struct ipc_member member;
+
+	(void)cookie;
+	if (m->result != IPC_OK) {
+		json_decref(list);
+		admin_call_end(call);
+		admin_refuse_result(c, m->result);
+		return;
+	}
+	while (ipc_next_member(&rest, &member)) {
+		json_t *info = json_loadb((const char *)member.info.ptr, member.info.len, JSON_DECODE_ANY, NULL);
+
+		json_array_append_new(list, json_pack("{s:s%, s:o}", "member", member.member.ptr, member.member.len, "info",
+						info != NULL ? info : json_null()));
+	}
+	admin_call_end(call);
+	admin_respond_json(c, 200, json_pack("{s:i, s:b, s:o}", "count", (int)m->member_count, "more", m->more, "members", list));
+}
+
+void api_presence(struct conn *c, const struct http_request *r, struct slice body) {
+	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1] = "";
+	uint64_t limit = API_LIMIT_DEFAULT;
+
+	(void)body;
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+		return;
+	if (!http_query_find(r->query, "after", after, sizeof(after)))
+		after[0] = '\0';
+	hub_member_list(&admin_call_new(c)->client, slice_text(channel), slice_text(after), (uint32_t)limit, on_presence, NULL);
+}

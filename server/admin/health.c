@@ -1,0 +1,183 @@
+/* health - is it alive, is it ready, how is it: /healthz, /readyz, /status */
+#include "server/admin/admin_priv.h"
+
+#include "common/base/mem.h"
+#include "server/proto/proto.h"
+
+void admin_healthz(struct conn *c, const struct http_request *r, struct slice body) {
+	(void)r;
+	(void)body;
+	admin_respond_json(c, 200, json_pack("{s:s}", "status", "ok"));
+}
+
+static const struct stats_block *find_block(const struct stats_map *m, enum process_kind kind, int slot) {
+	for (int i = STATS_RETIRED + 1; i < STATS_BLOCKS; i++) {
+		const struct stats_block *b = &m->block[i];
+
+		if (atomic_load(&b->kind) == (int)kind && atomic_load(&b->slot) == slot)
+			return b;
+	}
+	return NULL;
+}
+
+static bool is_ready(const struct stats_map *m, enum process_kind kind, int slot) {
+	const struct stats_block *b = find_block(m, kind, slot);
+
+	return b != NULL && atomic_load(&b->is_ready);
+}
+
+/* NULL: ready. Else what is missing. */
+static const char *not_ready_because(const struct admin *a) {
+	int workers = atomic_load(&a->stats->host.workers);
+
+	if (atomic_load(&a->stats->host.is_draining))
+		return "the server is going away";
+	if (!is_ready(a->stats, PROCESS_BROKER, 0))
+		return "the broker is not ready";
+	if (!hub_is_linked(a->hub))
+		return "the broker cannot be reached";
+	for (int slot = 0; slot < workers; slot++) {
+		if (!is_ready(a->stats, PROCESS_WORKER, slot))
+			return "a worker is not ready";
+	}
+	return NULL;
+}
+
+void admin_readyz(struct conn *c, const struct http_request *r, struct slice body) {
+	const char *why = not_ready_because(admin_of(c));
+
+	(void)r;
+	(void)body;
+	if (why == NULL)
+		admin_respond_json(c, 200, json_pack("{s:s}", "status", "ready"));
+	else
+		admin_respond_json(c, 503, json_pack("{s:s, s:s}", "status", "not ready", "reason", why));
+}
+
+static json_t *process_json(const struct stats_block *b, uint64_t wall_ms) {
+	uint64_t start = atomic_load(&b->start_wall_ms);
+
+	return json_pack("{s:i, s:i, s:b, s:b, s:I}", "slot", atomic_load(&b->slot), "pid", atomic_load(&b->pid), "ready",
+	    atomic_load(&b->is_ready), "draining", atomic_load(&b->is_draining), "uptime_seconds",
+	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0));
+}
+
+static void set_stat(json_t *o, const struct stats_block *b, const char *name, enum stat_id id) {
+	json_object_set_new(o, name, json_integer((json_int_t)stat_get(b, id)));
+}
+
+static void add_process(json_t *status, const struct stats_block *b, uint64_t wall_ms) {
+	json_t *p = process_json(b, wall_ms);
+
+	switch (atomic_load(&b->kind)) {
+	case PROCESS_WORKER:
+		set_stat(p, b, "connections", STAT_connections);
+		set_stat(p, b, "websockets", STAT_websockets);
+		set_stat(p, b, "messages_received", STAT_messages_received);
+		set_stat(p, b, "messages_sent", STAT_messages_sent);
+		json_array_append_new(json_object_get(status, "workers"), p);
+		break;
+	case PROCESS_BROKER:
+		set_stat(p, b, "channels", STAT_channels);
+		set_stat(p, b, "members", STAT_channel_members);
+		set_stat(p, b, "history_messages", STAT_history_messages);
+		set_stat(p, b, "history_bytes", STAT_history_bytes);
+		json_object_set_new(status, "broker", p);
+		break;
+	case PROCESS_ADMIN:
+		json_object_set_new(status, "admin", p);
+		break;
+	case PROCESS_MASTER:
+		json_object_set_new(status, "master", p);
+		break;
+	default:
+		json_decref(p);
+	}
+}
+
+static json_t *family_json(const struct stats_map *m, enum stat_id family, unsigned count, const char *(*name)(unsigned)) {
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < count; i++)
+		json_object_set_new(o, name(i), json_integer((json_int_t)stats_sum(m, (enum stat_id)(family + i))));
+	return o;
+}
+
+static const char *close_name_at(unsigned index) {
+	return close_reason_name((enum close_reason)index);
+}
+
+static const char *http_name_at(unsigned index) {
+	static char name[12];
+
+	snprintf(name, sizeof(name), "%u", http_status_at(index));
+	return name;
+}
+
+/* Everything of stats.tbl, summed over all processes that live or have lived. */
+static json_t *counters_json(const struct stats_map *m) {
+	json_t *o = json_object();
+
+#define STAT_COUNTER(name, help) json_object_set_new(o, #name, json_integer((json_int_t)stats_sum(m, STAT_##name)));
+#define STAT_GAUGE(name, help) json_object_set_new(o, #name, json_integer((json_int_t)stats_sum(m, STAT_##name)));
+#define STAT_FAMILY(name, size, help)
+#include "common/svc/stats.tbl"
+	json_object_set_new(o, "closed", family_json(m, STAT_closed, CLOSE_REASON_COUNT, close_name_at));
+	json_object_set_new(o, "http_status", family_json(m, STAT_http_status, http_status_count(), http_name_at));
+	json_object_set_new(o, "chat_errors", family_json(m, STAT_chat_errors, chat_error_count(), chat_error_name));
+	return o;
+}
+
+static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
+	uint64_t start = atomic_load(&a->stats->host.start_wall_ms);
+	const char *why = not_ready_because(a);
+	json_t *restarts = json_object();
+	json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s, s:[], s:n}", "version", HEROLD_VERSION, "uptime_seconds",
+	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "ready", why == NULL, "draining",
+	    atomic_load(&a->stats->host.is_draining), "engine", "memory", "workers", "broker");
+
+	if (why != NULL)
+		json_object_set_new(o, "not_ready_because", json_string(why));
+	for (int i = STATS_RETIRED + 1; i < STATS_BLOCKS; i++)
+		add_process(o, &a->stats->block[i], wall_ms);
+	json_object_set_new(restarts, "broker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_BROKER])));
+	json_object_set_new(restarts, "worker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_WORKER])));
+	json_object_set_new(restarts, "admin", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_ADMIN])));
+	json_object_set_new(o, "restarts", restarts);
+	json_object_set_new(o, "counters", counters_json(a->stats));
+	return o;
+}
+
+static void on_rooms(struct hub_client *client, void *cookie, const struct hub_channels *m) {
+	struct admin_call *call = container_of(client, struct admin_call, client);
+	struct conn *c = call->conn;
+	json_t *status = status_json(admin_of(c), evloop_wall_ms(conns_loop(conn_conns(c))));
+
+	(void)cookie;
+	if (m->result == IPC_OK) {
+		json_t *rooms = json_array();
+		struct slice rest = m->channels;
+		struct ipc_channel ch;
+
+		while (ipc_next_channel(&rest, &ch)) {
+			struct slice name = slice_skip(ch.channel, strlen(CHANNEL_ROOM_PREFIX));
+
+			json_array_append_new(rooms, json_pack("{s:s%, s:i, s:I}", "room", name.ptr, name.len, "members",
+							 (int)ch.member_count, "offset", (json_int_t)ch.offset));
+		}
+		json_object_set_new(status, "rooms", rooms);
+		json_object_set_new(status, "rooms_truncated", json_boolean(m->more));
+	} else {
+		json_object_set_new(status, "rooms", json_null());
+	}
+	admin_call_end(call);
+	admin_respond_json(c, 200, status);
+}
+
+void admin_status(struct conn *c, const struct http_request *r, struct slice body) {
+	struct admin_call *call = admin_call_new(c);
+
+	(void)r;
+	(void)body;
+	hub_channel_list(&call->client, slice_text(CHANNEL_ROOM_PREFIX), SLICE_EMPTY, 100, on_rooms, NULL);
+}
