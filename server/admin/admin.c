@@ -5,6 +5,8 @@
 
 #include "common/base/mem.h"
 
+enum { API_ENVELOPE_BYTES = 320 * 1024 };
+
 static const struct admin_route routes[] = {
 	{ HTTP_GET, "/healthz", admin_healthz },
 	{ HTTP_GET, "/readyz", admin_readyz },
@@ -47,9 +49,11 @@ void admin_on_request(struct conn *c, const struct http_request *r, struct slice
 		conn_refuse(c, 404, "there is nothing at this address", NULL);
 }
 
-size_t admin_body_max(const struct http_request *r) {
-	/* Bounded by the connection's owner too: the API takes messages of at most max_message_bytes, and some envelope. */
-	return r->method == HTTP_POST ? SIZE_MAX : 0;
+size_t admin_body_max(const struct http_request *r, void *arg) {
+	const struct admin *admin = arg;
+
+	/* The data and some room for what is around it (a thousand channel names). */
+	return r->method == HTTP_POST ? (size_t)admin->config->max_message_bytes + API_ENVELOPE_BYTES : 0;
 }
 
 struct admin_call *admin_call_new(struct conn *c) {

@@ -22,6 +22,6 @@ struct admin {
 /* A conn_host's callbacks; its arg is a struct admin. */
 void admin_on_request(struct conn *c, const struct http_request *r, struct slice body);
 void admin_on_gone(struct conn *c);
-size_t admin_body_max(const struct http_request *r);
+size_t admin_body_max(const struct http_request *r, void *arg);
 
 #endif

@@ -1,0 +1,23 @@
+/* admin_process - the process behind admin_listen */
+#include "common/svc/log.h"
+#include "server/admin/admin.h"
+#include "server/worker/service.h"
+
+int admin_run(const struct heritage *h) {
+	struct admin admin = { .config = h->config, .stats = h->stats };
+	struct conn_host host = { .on_request = admin_on_request,
+		.on_gone = admin_on_gone,
+		.body_max = admin_body_max,
+		.arg = &admin };
+	struct service service;
+	int status = HEROLD_EXIT_OK;
+
+	if (!service_prepare(h, "admin", &status))
+		return status;
+	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
+	admin.hub = service.hub;
+	service_run(&service, h->admin_listeners, h->admin_listener_count);
+	service_fini(&service);
+	log_text(LOG_INFO, "admin ends");
+	return HEROLD_EXIT_OK;
+}

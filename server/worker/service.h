@@ -1,0 +1,31 @@
+/*
+ * service - what worker and admin have in common: a loop, a hub, connections, a listener, a master that tells them to go
+ */
+#ifndef SERVER_WORKER_SERVICE_H
+#define SERVER_WORKER_SERVICE_H
+
+#include "server/conn/conn.h"
+#include "server/hub/hub.h"
+#include "server/net/listener.h"
+#include "server/worker/worker.h"
+
+struct service {
+	const struct heritage *heritage;
+	struct evloop *loop;
+	struct conns *conns;
+	struct hub *hub;
+	struct listener *listener;
+	struct evloop_io control;
+	bool is_draining;
+};
+
+/* First thing in the child: log, signals, user. False: *status is what to exit with. */
+bool service_prepare(const struct heritage *h, const char *name, int *status) MUST_CHECK;
+/* Makes loop, hub and connections; nobody is accepted yet. */
+void service_init(struct service *s, const struct heritage *h, int role, const struct hub_form *forms, size_t form_count,
+    const struct conn_host *host);
+/* Accepts on these descriptors and runs until master has asked to go and everybody is gone. */
+void service_run(struct service *s, const int *listeners, int listener_count);
+void service_fini(struct service *s);
+
+#endif
