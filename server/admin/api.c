@@ -6,15 +6,18 @@
 #include "server/proto/json_raw.h"
 #include "server/proto/proto.h"
 
-enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256 };
+enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_DEPTH_MAX = 64 };
 
 /* --- publish and broadcast --- */
 
 /* NULL, after a refusal, when the body is not what it should be. Returns owned. */
 static json_t *parse_body(struct conn *c, struct slice body) {
-	json_error_t error;
-	json_t *json = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	json_error_t error = { .text = "nested too deep" };
+	json_t *json = NULL;
 	char sentence[256];
+
+	if (json_raw_depth_within(body, API_DEPTH_MAX))
+		json = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
 
 	if (json == NULL) {
 		snprintf(sentence, sizeof(sentence), "the body is not valid JSON: line %d: %s", error.line, error.text);

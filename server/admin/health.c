@@ -2,6 +2,7 @@
 #include "server/admin/admin_priv.h"
 
 #include "common/base/mem.h"
+#include "server/proto/chat_errors.h"
 #include "server/proto/proto.h"
 
 void admin_healthz(struct conn *c, const struct http_request *r, struct slice body) {
@@ -95,10 +96,11 @@ static void add_process(json_t *status, const struct stats_block *b, uint64_t wa
 	}
 }
 
-static json_t *family_json(const struct stats_map *m, enum stat_id family, unsigned count, const char *(*name)(unsigned)) {
+static json_t *family_json(const struct stats_map *m, enum stat_id family, unsigned first, unsigned count,
+    const char *(*name)(unsigned)) {
 	json_t *o = json_object();
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = first; i < count; i++)
 		json_object_set_new(o, name(i), json_integer((json_int_t)stats_sum(m, (enum stat_id)(family + i))));
 	return o;
 }
@@ -122,9 +124,9 @@ static json_t *counters_json(const struct stats_map *m) {
 #define STAT_GAUGE(name, help) json_object_set_new(o, #name, json_integer((json_int_t)stats_sum(m, STAT_##name)));
 #define STAT_FAMILY(name, size, help)
 #include "common/svc/stats.tbl"
-	json_object_set_new(o, "closed", family_json(m, STAT_closed, CLOSE_REASON_COUNT, close_name_at));
-	json_object_set_new(o, "http_status", family_json(m, STAT_http_status, http_status_count(), http_name_at));
-	json_object_set_new(o, "chat_errors", family_json(m, STAT_chat_errors, chat_error_count(), chat_error_name));
+	json_object_set_new(o, "closed", family_json(m, STAT_closed, 1, CLOSE_REASON_COUNT, close_name_at));
+	json_object_set_new(o, "http_status", family_json(m, STAT_http_status, 0, http_status_count(), http_name_at));
+	json_object_set_new(o, "chat_errors", family_json(m, STAT_chat_errors, 1, CHAT_ERROR_COUNT, chat_error_code));
 	return o;
 }
 
