@@ -1,0 +1,152 @@
+// What happens when processes die or stand still under load: 200 clients chat, and the books must balance.
+import assert from 'node:assert/strict'
+
+import { Crowd } from './support/crowd.mjs'
+import { sleep, story, waitFor } from './support/herold.mjs'
+
+const OPTIONS = { workers: 3, room_history: 2000, client_channels: 20 }
+const SANITIZED = (process.env.BIN ?? '').includes('asan')
+const WARM_UP_MS = 1500
+const AFTER_MS = 2500
+
+/** Starts a crowd, lets it chat, calls fault(herold, crowd), lets it chat on, and balances the books. */
+function underLoad(name, settings, fault) {
+	story(name, { timeout: 120000, options: { ...OPTIONS, ...settings.options } }, async (herold, t) => {
+		const crowd = new Crowd(`${herold.wsUrl}/ws`, settings.crowd)
+
+		try {
+			await waitFor(() => crowd.inside === crowd.members.length, 'everybody is in', 20000)
+			crowd.start()
+			await sleep(WARM_UP_MS)
+			const began = Date.now()
+
+			await fault(herold, crowd, t)
+			await sleep(AFTER_MS)
+			crowd.stopPublishing()
+			await waitFor(() => crowd.unsettled === 0 && crowd.inside === crowd.members.length, 'a final word on every message', 30000)
+			await settleDeliveries(crowd)
+			const seconds = (Date.now() - began + WARM_UP_MS) / 1000
+			const counts = crowd.check()
+
+			t.diagnostic(JSON.stringify({ ...counts, perSecond: Math.round(counts.published / seconds), reconnected: crowd.reconnected,
+				recovered: crowd.sum('recovered'), resets: crowd.sum('resets'), uncertainAsked: crowd.uncertainAsked }))
+			assert.ok(counts.acknowledged > 0.8 * counts.published, 'most messages are acknowledged')
+			if (!SANITIZED)
+				assert.ok(counts.published / seconds >= 200, `200 messages a second, not ${counts.published / seconds}`)
+		} finally {
+			crowd.end()
+		}
+	})
+}
+
+/** No delivery is under way any more: the count stands still. */
+async function settleDeliveries(crowd) {
+	let last = -1
+
+	await waitFor(async () => {
+		const now = crowd.members.reduce((n, m) => n + [...m.seen.values()].reduce((k, list) => k + list.length, 0), 0)
+		const isStill = now === last
+
+		last = now
+		await sleep(200)
+		return isStill
+	}, 'deliveries come to an end', 30000)
+}
+
+/** The milliseconds until the first acknowledgement of a message after now. */
+async function untilChatWorks(crowd) {
+	const from = Date.now()
+	const before = crowd.published
+
+	const first = await waitFor(() => crowd.settled.acknowledged.find((m) => Number(m.text.slice(1)) >= before && m.at >= from),
+		'chat works again', 20000)
+
+	return first.at - from
+}
+
+underLoad('kill -9 of a worker', {}, async (herold, crowd, t) => {
+	const before = await herold.status()
+	const victim = before.workers[0]
+
+	assert.ok(victim.websockets > 0, 'the worker has clients')
+	process.kill(victim.pid, 'SIGKILL')
+	await waitFor(() => crowd.reconnected >= victim.websockets, 'its clients are back')
+	await waitFor(() => crowd.inside === crowd.members.length, 'everybody is in again')
+	const after = await waitFor(async () => {
+		const status = await herold.status()
+
+		return status.ready && status
+	}, 'ready again')
+
+	t.diagnostic(`cut off: ${victim.websockets}, back: ${crowd.reconnected}`)
+	assert.equal(crowd.reconnected, victim.websockets, 'nobody else was cut off')
+	assert.equal(after.restarts.worker, 1)
+	assert.ok(crowd.sum('recovered') >= victim.websockets, 'those who were cut off recovered')
+	assert.equal(crowd.sum('notRecovered'), 0)
+	assert.equal(crowd.sum('resets'), 0)
+	assert.ok(after.counters.recoveries > 0)
+})
+
+underLoad('kill -9 of the broker', {}, async (herold, crowd, t) => {
+	const { broker } = await herold.status()
+
+	process.kill(broker.pid, 'SIGKILL')
+	const ms = await untilChatWorks(crowd)
+
+	t.diagnostic(`chat works again after ${ms} ms`)
+	if (!SANITIZED)
+		assert.ok(ms < 2000, `within 2 s, not ${ms} ms`)
+	await waitFor(() => crowd.members.every((m) => m.resets >= 1), 'everybody is told of the new epoch')
+	const after = await herold.status()
+
+	assert.equal(crowd.reconnected, 0, 'nobody was cut off')
+	assert.equal(after.restarts.broker, 1)
+	assert.ok(after.counters.link_losses >= 3, 'every worker lost its link')
+})
+
+underLoad('kill -9 of the admin process', {}, async (herold, crowd) => {
+	const { admin } = await herold.status()
+
+	await herold.api('publish', { channel: 'scores', data: 1 })
+	process.kill(admin.pid, 'SIGKILL')
+	const after = await waitFor(async () => {
+		const status = await herold.status()
+
+		return status.ready && status
+	}, 'the admin process answers again')
+
+	assert.notEqual(after.admin.pid, admin.pid)
+	assert.equal(after.restarts.admin, 1)
+	assert.equal((await herold.api('publish', { channel: 'scores', data: 2 })).offset, 2, 'the broker kept the channel')
+	assert.equal(crowd.reconnected, 0, 'nobody was cut off')
+	assert.equal(crowd.sum('resets'), 0)
+})
+
+// The stopped worker's link fills up past its bound, is reset, and re-synchronises from history afterwards.
+underLoad('SIGSTOP of a worker for 10 s', { options: { link_queue_bytes: 1048576 }, crowd: { paddingBytes: 1500 } },
+	async (herold, crowd, t) => {
+		const before = await herold.status()
+		const victim = before.workers[0]
+		const others = before.workers[1]
+
+		assert.ok(victim.websockets > 0 && others.websockets > 0)
+		process.kill(victim.pid, 'SIGSTOP')
+		try {
+			const acknowledged = crowd.settled.acknowledged.length
+
+			await sleep(10000)
+			assert.ok(crowd.settled.acknowledged.length > acknowledged, 'the others chat on')
+		} finally {
+			process.kill(victim.pid, 'SIGCONT')
+		}
+		const after = await waitFor(async () => {
+			const status = await herold.status()
+
+			return status.counters.link_gaps_filled > 0 && status
+		}, 'gaps are filled', 20000)
+
+		t.diagnostic(`link resets: ${after.counters.link_resets}, gaps filled: ${after.counters.link_gaps_filled}`)
+		assert.ok(after.counters.link_resets >= 1)
+		assert.equal(after.counters.link_gaps_lost, 0)
+		assert.equal(crowd.sum('resets'), 0)
+	})
