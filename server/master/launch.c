@@ -13,9 +13,6 @@
 #include "common/svc/proc.h"
 #include "server/worker/worker.h"
 
-#pragma weak worker_run
-#pragma weak admin_run
-
 enum { BROKER_BACKLOG = 1024, BROKER_ARGUMENTS = 6 };
 
 /* Ours and the terminal's: a ^C reaches the whole process group, and who goes when is the master's decision. */

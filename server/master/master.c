@@ -62,9 +62,9 @@ static void control(const struct child *c, enum control_byte what, int slot) {
 	log_line(LOG_WARN, "a child does not take its orders", LF_TEXT("child", name), LF_TEXT("error", strerror(errno)));
 }
 
-static void control_workers(struct master *m, enum control_byte what) {
+static void control_all(struct master *m, enum process_kind kind, enum control_byte what) {
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (m->children[i].kind == PROCESS_WORKER)
+		if (m->children[i].kind == kind)
 			control(&m->children[i], what, m->children[i].slot);
 	}
 }
@@ -93,6 +93,8 @@ static void enter_end(struct master *m, int signo) {
 	m->phase = PHASE_END;
 	m->phase_due_ms = now_ms() + END_MS;
 	end_those_down(m, false);
+	/* Workers and admin ignore SIGTERM, which a service manager may send to the whole group. */
+	control_all(m, PROCESS_ADMIN, CONTROL_DRAIN);
 	signal_children(m, signo, signo == SIGKILL);
 }
 
@@ -100,14 +102,14 @@ static void enter_drain(struct master *m) {
 	m->phase = PHASE_DRAIN;
 	m->phase_due_ms = now_ms() + (uint64_t)m->config->drain_seconds * 1000 + DRAIN_EXTRA_MS;
 	end_those_down(m, true);
-	control_workers(m, CONTROL_DRAIN);
+	control_all(m, PROCESS_WORKER, CONTROL_DRAIN);
 }
 
 static void enter_predrain(struct master *m) {
 	m->phase = PHASE_PREDRAIN;
 	m->phase_due_ms = now_ms() + (uint64_t)m->config->predrain_seconds * 1000;
 	atomic_store(&m->launch.stats->host.is_draining, 1);
-	control_workers(m, CONTROL_REFUSE);
+	control_all(m, PROCESS_WORKER, CONTROL_REFUSE);
 }
 
 static void give_up(struct master *m, const char *why, const char *child) {
