@@ -1,5 +1,6 @@
 /* chat_rooms - going into rooms, leaving them, and who is there */
 #include "common/base/mem.h"
+#include "common/svc/log.h"
 #include "server/proto/chat_form.h"
 #include "server/proto/chat_session.h"
 #include "server/proto/json_write.h"
@@ -58,6 +59,17 @@ static void answer_entered(struct chat_session *s, const struct chat_pending *p,
 	chat_answer_send(s, b, chat_pending_ref(p));
 }
 
+static void log_login(const struct chat_session *s) {
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
+
+	if (!log_is_on(LOG_DEBUG))
+		return;
+	conn_id_text(s->base.hub.conn, id);
+	sock_peer_text(conn_peer(s->base.hub.conn), peer);
+	log_line(LOG_DEBUG, "logged in", LF_TEXT("conn", id), LF_TEXT("peer", peer), LF_SLICE("user", chat_user_id(s)),
+	    LF_SLICE("channel", chat_user_channel(s)));
+}
+
 static void on_entered(struct hub_client *client, void *cookie, const struct hub_snapshot *snapshot) {
 	const struct chat_pending *p = cookie;
 	struct chat_session *s = chat_pending_done(client, p);
@@ -72,6 +84,7 @@ static void on_entered(struct hub_client *client, void *cookie, const struct hub
 	if (is_login) {
 		s->state = CHAT_USER;
 		s->errors = 0;
+		log_login(s);
 	}
 	answer_entered(s, p, snapshot);
 }
