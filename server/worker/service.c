@@ -92,6 +92,8 @@ static void on_turn_end(void *arg) {
 
 	hub_turn_end(s->hub);
 	conns_turn_end(s->conns);
+	if (s->after_turn != NULL)
+		s->after_turn(s->after_turn_arg);
 	if (s->is_draining && conns_count(s->conns) == 0 && hub_pending(s->hub) == 0)
 		evloop_stop(s->loop);
 }

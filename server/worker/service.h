@@ -16,6 +16,9 @@ struct service {
 	struct hub *hub;
 	struct listener *listener;
 	struct evloop_io control;
+	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
+	evloop_fn after_turn;
+	void *after_turn_arg;
 	bool is_draining;
 };
 

@@ -71,6 +71,10 @@ static size_t body_max(const struct http_request *r, void *arg) {
 	return 0;
 }
 
+static void after_turn(void *arg) {
+	proto_turn_end(arg);
+}
+
 int worker_run(const struct heritage *h) {
 	struct proto_context context = { 0 };
 	struct conn_host host = { .on_request = on_request, .on_gone = on_gone, .body_max = body_max, .arg = &context };
@@ -85,8 +89,11 @@ int worker_run(const struct heritage *h) {
 	proto_init(&context, h->config);
 	service_init(&service, h, PROCESS_WORKER, context.forms, FORM_COUNT, &host);
 	context.hub = service.hub;
+	service.after_turn = after_turn;
+	service.after_turn_arg = &context;
 	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot);
 	service_fini(&service);
+	proto_fini(&context);
 	log_line(LOG_INFO, "worker ends", LF_I("slot", h->slot));
 	return HEROLD_EXIT_OK;
 }
