@@ -40,7 +40,8 @@ struct conn_ops {
 	/* A whole message; text is valid UTF-8. Borrowed until it returns. */
 	void (*on_message)(struct conn *c, bool is_text, struct slice data);
 	/* Once, when the connection leaves OPEN, however it ends, at once and before anything is freed: unlink everything that points at
-	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. */
+	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. What is sent from in here still goes
+	 * out, before the close frame. */
 	void (*on_closed)(struct conn *c, bool by_server);
 };
 
@@ -85,7 +86,7 @@ void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer);
 
 /* In HEAD/ANSWER only. Counts by status. */
 void conn_respond(struct conn *c, const struct http_response *response);
-/* A refusal: {"status":..,"error":".."} and a newline; extra_headers as in http_response. */
+/* A refusal: {"status":..,"error":".."} and a newline; extra_headers as in http_response. The connection ends with it. */
 void conn_refuse(struct conn *c, unsigned status, const char *sentence, const char *extra_headers);
 /* Answers 101 and opens. The request has passed ws_handshake_check(). `user` is the front end's and stays its own. */
 void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,

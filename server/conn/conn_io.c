@@ -145,7 +145,7 @@ static void resume(struct conn *c) {
 	}
 }
 
-/* In CLOSING and in a WebSocket's LINGER the time for everything is counted from its begin, else from the last progress. */
+/* In CLOSING and in a WebSocket's LINGER the time for it all is counted from the begin, else from the last progress. */
 static bool progress_counts(const struct conn *c) {
 	return c->state <= CONN_OPEN || (c->state == CONN_LINGER && !c->was_open);
 }

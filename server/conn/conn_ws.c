@@ -28,7 +28,8 @@ static void queue_control(struct conn *c, uint8_t opcode, struct slice payload) 
 		conn_end(c, CLOSE_internal_error, "no memory for a frame");
 }
 
-/* Whether it is closed because too much waits. What was queued in this turn was never offered to the socket: that comes first. */
+/* Whether it is closed because too much waits. What was queued in this turn was never offered to the socket, so that
+ * comes first. */
 static bool is_too_slow(struct conn *c) {
 	size_t most = c->cs->settings.client_queue_bytes;
 

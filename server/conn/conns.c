@@ -66,7 +66,7 @@ static size_t drain_target(const struct conns *cs, uint64_t elapsed_ms) {
 	return (size_t)(cs->drain_total * elapsed_ms / cs->drain_spread_ms) + 1;
 }
 
-/* Each step takes connections from the front of the list and puts them at its end; who came after the begin is refused anyway. */
+/* Each step takes connections from the front of the list and puts them at its end; who came later is refused anyway. */
 static void on_drain_step(void *arg) {
 	struct conns *cs = arg;
 	size_t target = drain_target(cs, evloop_now_ms(cs->loop) - cs->drain_start_ms);

@@ -56,8 +56,8 @@ static void open_spare(struct listener *l) {
 		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Takes fd. The answer goes out before the request is read; what has arrived of it is taken off, because closing with unread bytes
- * resets the connection and can cost the client the answer. */
+/* Takes fd. The answer goes out before the request is read; what has arrived of it is taken off, because closing with
+ * unread bytes resets the connection and can cost the client the answer. */
 static void refuse(int fd, struct slice answer) {
 	char discarded[DISCARD_BYTES];
 	ssize_t n;
@@ -105,8 +105,8 @@ static void note_full(struct listener *l) {
 	l->refused_ms = now;
 }
 
-/* accept() said that no descriptor is free: the spare one makes room for just long enough to say so. False: nobody waits, or there
- * is no spare. */
+/* accept() said that no descriptor is free: the spare one makes room for just long enough to say so. False: nobody
+ * waits, or there is no spare. */
 static bool refuse_one_full(struct listener *l, int listening_fd) {
 	struct sock_peer peer;
 	int fd;

@@ -1,11 +1,11 @@
 /*
  * listener - accepts connections on the listening sockets of a process
  *
- * Does:      accept with a budget per turn; several sockets, which may be added and removed at run time (a slot lends its sockets to
- *            another); answers 503 when no descriptor is free, with the help of a spare one.
+ * Does:      accept with a budget per turn; several sockets, which may be added and removed at run time (a slot lends
+ *            its sockets to another); answers 503 when no descriptor is free, with the help of a spare one.
  * Does not:  bind, know what becomes of a connection, read a request.
- * Lifetime:  owned by its user. The listening descriptors are borrowed (a whole host's slots are inherited from the master), but
- *            for listener_close(), which closes them in this process.
+ * Lifetime:  owned by its user. The listening descriptors are borrowed (a whole host's slots are inherited from the
+ *            master), but for listener_close(), which closes them in this process.
  */
 #ifndef SERVER_NET_LISTENER_H
 #define SERVER_NET_LISTENER_H
@@ -28,7 +28,8 @@ void listener_add(struct listener *l, int fd);
 void listener_remove(struct listener *l, int fd);
 /* While paused nothing is accepted. */
 void listener_pause(struct listener *l, bool is_paused);
-/* For good: what waits in the queues is answered 503 (closing would reset it), then the descriptors are closed in this process. */
+/* For good: what waits in the queues is answered 503 (closing would reset it), then the descriptors are closed in this
+ * process. */
 void listener_close(struct listener *l);
 size_t listener_count(const struct listener *l);
 
