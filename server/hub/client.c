@@ -170,6 +170,8 @@ void hub_identify(struct hub_client *c, struct slice member, const uint8_t token
 	struct request *r = request_new(c, cookie);
 	struct ipc_member_add m;
 
+	if (r == NULL)
+		return;
 	BUG_ON(c->identity != NULL);
 	r->identity = identity_new(member, token, info);
 	r->fn.result = fn;
@@ -315,11 +317,15 @@ static bool subscribe_tell_member(struct hub *h, struct sub *s) {
 void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
     uint32_t member_limit, hub_snapshot_fn fn, void *cookie) {
 	struct hub *h = c->hub;
-	struct channel *ch = channels_get(&h->channels, channel);
 	struct request *r = request_new(c, cookie);
-	struct sub *s = sub_new(ch, c);
+	struct channel *ch;
+	struct sub *s;
 
+	if (r == NULL)
+		return;
 	BUG_ON((flags & HUB_PRESENT) != 0 && c->identity == NULL);
+	ch = channels_get(&h->channels, channel);
+	s = sub_new(ch, c);
 	s->is_present = (flags & HUB_PRESENT) != 0;
 	s->request = r;
 	r->sub = s;
@@ -342,12 +348,12 @@ void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, c
 }
 
 bool hub_is_subscribed(const struct hub_client *c, struct slice channel) {
-	return sub_find(&c->hub->channels, c, channel) != NULL;
+	return c->hub != NULL && sub_find(&c->hub->channels, c, channel) != NULL;
 }
 
 bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
 	struct hub *h = c->hub;
-	struct sub *s = sub_find(&h->channels, c, channel);
+	struct sub *s = h != NULL ? sub_find(&h->channels, c, channel) : NULL;
 
 	if (s == NULL)
 		return false;

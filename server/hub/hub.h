@@ -136,7 +136,8 @@ typedef void (*hub_members_fn)(struct hub_client *c, void *cookie, const struct 
 typedef void (*hub_channels_fn)(struct hub_client *c, void *cookie, const struct hub_channels *m);
 
 void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uint8_t form);
-/* Leaves everything; a member is gone for good if not back within grace_ms. Forgets unanswered requests. */
+/* Leaves everything; a member is gone for good if not back within grace_ms. Forgets unanswered requests. May be called twice; all
+ * calls with a finished client do nothing, because any message sent to a slow client may finish it. */
 void hub_client_fini(struct hub_client *c, uint32_t grace_ms);
 
 /* Claims a member id for this client on all hosts: OK, TAKEN (somebody lives who has another token) or UNAVAILABLE. info: what others

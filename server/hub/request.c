@@ -4,8 +4,13 @@
 #include "common/base/mem.h"
 
 struct request *request_new(struct hub_client *c, void *cookie) {
-	struct request *r = mem_zalloc(sizeof(*r));
+	struct request *r;
 
+	if (c->hub == NULL) {
+		mem_free(cookie);
+		return NULL;
+	}
+	r = mem_zalloc(sizeof(*r));
 	list_init(&r->bus.link);
 	list_init(&r->answerable);
 	r->hub = c->hub;
@@ -120,9 +125,11 @@ static void on_published(struct bus_request *b, enum bus_outcome outcome, const 
 
 void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind, struct slice data,
     hub_result_fn fn, void *cookie) {
-	struct request *r = request_new(c, cookie);
 	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data };
+	struct request *r = request_new(c, cookie);
 
+	if (r == NULL)
+		return;
 	if (key != NULL)
 		memcpy(m.key, key, sizeof(m.key));
 	r->fn.result = fn;
@@ -157,9 +164,11 @@ static void on_history(struct bus_request *b, enum bus_outcome outcome, const un
 
 void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,
     hub_snapshot_fn fn, void *cookie) {
-	struct request *r = request_new(c, cookie);
 	struct ipc_history m = { .channel = channel, .flags = flags, .limit = limit };
+	struct request *r = request_new(c, cookie);
 
+	if (r == NULL)
+		return;
 	if (position != NULL) {
 		m.epoch = slice_text(position->epoch);
 		m.offset = position->offset;
@@ -187,9 +196,11 @@ static void on_member_list(struct bus_request *b, enum bus_outcome outcome, cons
 }
 
 void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn, void *cookie) {
-	struct request *r = request_new(c, cookie);
 	struct ipc_members m = { .channel = channel, .after = after, .limit = limit };
+	struct request *r = request_new(c, cookie);
 
+	if (r == NULL)
+		return;
 	r->fn.members = fn;
 	bus_ask(c->hub->bus, &r->bus, IPC_members, &m, on_member_list);
 }
@@ -210,9 +221,11 @@ static void on_channel_list(struct bus_request *b, enum bus_outcome outcome, con
 
 void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice after, uint32_t limit, hub_channels_fn fn,
     void *cookie) {
-	struct request *r = request_new(c, cookie);
 	struct ipc_channels m = { .prefix = prefix, .after = after, .limit = limit };
+	struct request *r = request_new(c, cookie);
 
+	if (r == NULL)
+		return;
 	r->fn.channels = fn;
 	bus_ask(c->hub->bus, &r->bus, IPC_channels, &m, on_channel_list);
 }

@@ -30,7 +30,7 @@ struct request {
 	bool is_since;
 };
 
-/* cookie: taken. */
+/* cookie: taken. NULL: the client is finished. */
 struct request *request_new(struct hub_client *c, void *cookie);
 /* It is about to be answered: neither its client nor the hub know it any more. The caller frees it after the callback. */
 void request_end(struct request *r);

@@ -445,6 +445,15 @@ START_TEST(finished_clients_are_not_called) {
 	ck_assert_uint_le(api->answers, 1);	/* "live" may have been answered before */
 	ck_assert(slice_eq_text(fake_broker_take(&broker, IPC_unsubscribe)->unsubscribe.channel, "c"));
 	hub_client_fini(&api->hub, 0);
+	publish(api, "c", "x");
+	subscribe(api, "c", 0);
+	identify(api, "anna");
+	hub_history(&api->hub, slice_text("c"), 0, NULL, 10, snapshot_to_client, test_cookie());
+	hub_member_list(&api->hub, slice_text("c"), SLICE_EMPTY, 10, members_to_client, test_cookie());
+	hub_channel_list(&api->hub, SLICE_EMPTY, SLICE_EMPTY, 10, channels_to_client, test_cookie());
+	ck_assert(!hub_is_subscribed(&api->hub, slice_text("c")));
+	ck_assert(!hub_unsubscribe(&api->hub, slice_text("c")));
+	fake_broker_expect_silence(&broker);
 	hub_fixture_close();
 }
 END_TEST
