@@ -95,6 +95,9 @@ function start() {
 }
 
 function signOut() {
+	// Leaving is at once; a lost connection would be missed for a while first.
+	for (const name of rooms.keys())
+		client?.leave(name)
 	client?.close()
 	client = null
 	identity = null

@@ -265,7 +265,7 @@ pageStory('a refusal is shown in its own words', { options: { predrain_seconds: 
 	const page = await browser.open(`${herold.url}/`)
 
 	await page.getByLabel('Your name').fill('Ada')
-	process.kill(herold.pid, 'SIGTERM')
+	herold.terminate()
 	await waitFor(async () => (await fetch(`${herold.url}/ws`)).status === 503, 'a refusal')
 	const sentence = (await (await fetch(`${herold.url}/ws`)).text()).trim()
 

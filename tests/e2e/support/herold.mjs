@@ -55,6 +55,7 @@ const isReadyLine = (line) => /\bready\b/.test(line) && /\baddress\b/.test(line)
 
 export class Herold {
 	lines = []
+	isTerminated = false
 	exit = null		// { code, signal } once the master has ended
 
 	/** options: { NAME: VALUE } of the program; env: more environment; args: more arguments. Waits until it is ready. */
@@ -176,10 +177,16 @@ export class Herold {
 		})
 	}
 
-	/** SIGTERM and what has to follow: exit status 0, nothing left, no report of a sanitizer. */
-	async stop() {
-		if (this.exit === null)
+	/** SIGTERM, once: a second one means "at once" to the master, and exit status 1. */
+	terminate() {
+		if (this.exit === null && !this.isTerminated)
 			this.child.kill('SIGTERM')
+		this.isTerminated = true
+	}
+
+	/** terminate() and what has to follow: exit status 0, nothing left, no report of a sanitizer. */
+	async stop() {
+		this.terminate()
 		await waitFor(() => this.exit, 'the end after SIGTERM', STOP_MS)
 		assert.deepEqual(this.exit, { code: 0, signal: null }, 'exit status')
 		await waitFor(() => this.processes().length === 0, 'the end of all its processes', 2000)
