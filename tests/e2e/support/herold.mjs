@@ -1,6 +1,6 @@
 // herold - starts the real programs on free ports, watches what they log, and ends them without a trace
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { join, resolve } from 'node:path'
@@ -58,9 +58,10 @@ export class Herold {
 	isTerminated = false
 	exit = null		// { code, signal } once the master has ended
 
-	/** options: { NAME: VALUE } of the program; env: more environment; args: more arguments. Waits until it is ready. */
-	static async start({ options = {}, env = {}, args = [] } = {}) {
-		const herold = new Herold({ options, env, args })
+	/** options: { NAME: VALUE } of the program; env: more environment; args: more arguments; under: a program with its arguments
+	 * that is to start it. Waits until it is ready. */
+	static async start({ options = {}, env = {}, args = [], under = [] } = {}) {
+		const herold = new Herold({ options, env, args, under })
 
 		try {
 			await herold.#ready()
@@ -71,11 +72,12 @@ export class Herold {
 		return herold
 	}
 
-	constructor({ options, env, args }) {
+	constructor({ options, env, args, under }) {
 		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...options }
+		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
-		this.child = spawn(join(BIN, 'herold'), [...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args], {
+		this.child = spawn(program, rest, {
 			detached: true, stdio: ['ignore', 'pipe', 'pipe'],
 			env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1', ...env },
 		})
@@ -92,11 +94,9 @@ export class Herold {
 	}
 
 	#note(line) {
-		const reason = /\breason"?[=:]"?(\w+)/.exec(line)
-
 		this.lines.push(line)
-		if (reason !== null)
-			seen('close', reason[1])
+		for (const [, name] of line.matchAll(/\b(?:reason|then)"?[=:]"?(\w+)/g))
+			seen('close', name)
 	}
 
 	async #ready() {
@@ -110,6 +110,11 @@ export class Herold {
 		this.url = `http://${this.address}`
 		this.wsUrl = `ws://${this.address}`
 		this.adminUrl = `http://${this.adminAddress}`
+	}
+
+	/** All addresses for clients. */
+	get addresses() {
+		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
 	}
 
 	/** All addresses for clients. */
@@ -209,6 +214,12 @@ export class Herold {
 			}
 		}
 	}
+}
+
+/** Runs the program to its end, for what it says and does not serve: { code, signal, out, err }. */
+export function run(args, { env = {} } = {}) {
+	return new Promise((done) => execFile(join(BIN, 'herold'), args, { env: { ...process.env, ...env }, timeout: STOP_MS },
+		(error, out, err) => done({ code: error === null ? 0 : error.code, signal: error?.signal ?? null, out, err })))
 }
 
 /** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. */
