@@ -15,6 +15,8 @@ struct link {
 	uint32_t slot, pid;
 	uint8_t role;
 	bool has_said_hello, is_lost;
+	bool is_paused;	/* by the broker */
+	bool is_held;	/* it asks faster than it takes the answers */
 };
 
 static const char *role_text(const struct link *l) {
@@ -72,6 +74,18 @@ static void take_hello(struct link *l, const struct ipc_hello *hello) {
 	log_line(LOG_INFO, "link open", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot), LF_U("pid", l->pid));
 }
 
+/* Answers fill the queue as deliveries do, but for these the worker can wait: it is not listened to while half of the queue
+ * is taken. Otherwise one that has much to catch up with would be cut off for what it asked for, again and again. */
+static void hold(struct link *l) {
+	size_t queued = ipc_peer_queued_bytes(l->peer);
+
+	if (!l->is_held && queued > l->settings->queue_max_bytes / 2)
+		l->is_held = true;
+	else if (l->is_held && queued <= l->settings->queue_max_bytes / 4)
+		l->is_held = false;
+	ipc_peer_pause(l->peer, l->is_paused || l->is_held);
+}
+
 static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const union ipc_any *message, void *arg) {
 	struct link *l = arg;
 
@@ -83,6 +97,8 @@ static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const unio
 		link_lose_bad(l, "the first message was not hello");
 	else
 		l->settings->on_message(l, type, message, l->settings->arg);
+	if (!l->is_lost)
+		hold(l);
 }
 
 static const struct ipc_peer_ops peer_ops = { .on_message = on_message, .on_lost = on_lost };
@@ -146,14 +162,17 @@ void link_send_late(struct link *l, enum ipc_type type, const void *message) {
 }
 
 void link_pause(struct link *l, bool is_paused) {
-	if (!l->is_lost)
-		ipc_peer_pause(l->peer, is_paused);
+	if (l->is_lost)
+		return;
+	l->is_paused = is_paused;
+	hold(l);
 }
 
 void link_flush(struct link *l, uint64_t now_ms) {
 	if (l->is_lost)
 		return;
 	ipc_peer_flush(l->peer);
+	hold(l);
 	if (ipc_peer_queued_total(l->peer) == ipc_peer_written_total(l->peer))
 		l->behind_since_ms = 0;
 	else if (l->behind_since_ms == 0)

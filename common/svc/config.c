@@ -238,6 +238,10 @@ bool config_check(const struct config *c, struct errbuf *e) {
 	if (c->history_bytes > c->history_total_bytes)
 		return errbuf_set(e, "history_bytes: %lld is not allowed, but at most history_total_bytes (%lld)",
 		    (long long)c->history_bytes, (long long)c->history_total_bytes);
+	/* One answer must fit into a quarter of the queue: asking stops when half of it is taken, and deliveries need room too. */
+	if ((size_t)c->link_queue_bytes < 4 * config_link_message_bytes(c))
+		return errbuf_set(e, "link_queue_bytes: %lld is not allowed, but at least %zu, four times the largest message of the link "
+		    "(max_message_bytes + history_bytes + 256k)", (long long)c->link_queue_bytes, 4 * config_link_message_bytes(c));
 	return check_addresses("listen", &c->listen, e) && check_addresses("admin_listen", &c->admin_listen, e);
 }
 
@@ -283,5 +287,5 @@ size_t config_link_message_bytes(const struct config *c) {
 	/* A message or a whole history, one publication beyond it (the newest is kept whatever its size), lists of members. */
 	int64_t largest = c->max_message_bytes > c->chat_message_bytes ? c->max_message_bytes : c->chat_message_bytes;
 
-	return (size_t)(largest + c->history_bytes + 2 * 1024 * 1024);
+	return (size_t)(largest + c->history_bytes + 256 * 1024);
 }

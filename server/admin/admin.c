@@ -1,8 +1,6 @@
 /* admin - which request goes where, and what all answers have in common */
 #include "server/admin/admin_priv.h"
 
-#include <stdlib.h>
-
 #include "common/base/mem.h"
 
 enum { API_ENVELOPE_BYTES = 320 * 1024 };
@@ -76,16 +74,18 @@ void admin_on_gone(struct conn *c) {
 	admin_call_end(conn_user(c));
 }
 
+static int add_part(const char *text, size_t len, void *arg) {
+	buf_add(arg, slice_of(text, len));
+	return 0;
+}
+
 void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
-	char *text = json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII * 0);
 	struct buf body;
 
-	json_decref(json);
-	BUG_ON(text == NULL);
 	buf_init(&body, SIZE_MAX);
-	buf_add_text(&body, text);
-	buf_add_text(&body, "\n");
-	free(text); /* Exception: allocated by jansson, not by mem */
+	json_dump_callback(json, add_part, &body, JSON_INDENT(1));
+	json_decref(json);
+	buf_add_u8(&body, '\n');
 	conn_respond(c, &(struct http_response){ .status = status,
 			    .content_type = "application/json",
 			    .extra_headers = "Cache-Control: no-store\r\n",

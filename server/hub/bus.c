@@ -9,7 +9,8 @@
 #include "common/ipc/ipc_peer.h"
 #include "common/svc/log.h"
 
-enum { BUS_RETRY_MIN_MS = 10, BUS_RETRY_MAX_MS = 500 };
+/* A link that ended sooner than BUS_STEADY_MS after its hello counts as a failed attempt. */
+enum { BUS_RETRY_MIN_MS = 10, BUS_RETRY_MAX_MS = 500, BUS_STEADY_MS = 1000 };
 /* What bus_tell() may use beyond the bound for questions. */
 enum { BUS_TELL_RESERVE_BYTES = 1 << 20 };
 /* bus_is_busy(): enough for one sendmsg() to be worth it, little beside the smallest link_queue_bytes. */
@@ -42,7 +43,7 @@ struct bus {
 	bool is_flush_due;
 	bool is_failure_logged;
 	uint32_t link;		/* number of the present or last link */
-	uint64_t retry_ms;
+	uint64_t retry_ms, up_since_ms;
 	struct evloop_timer link_timer, due_timer;
 	char why[160];
 
@@ -178,7 +179,7 @@ static void bus_on_hello(struct bus *b, const struct ipc_hello *hello) {
 	b->state = BUS_UP;
 	b->was_up = true;
 	b->is_failure_logged = false;
-	b->retry_ms = 0;
+	b->up_since_ms = evloop_now_ms(b->loop);
 	b->link++;
 	b->ops->on_up(b->arg);
 }
@@ -326,6 +327,9 @@ static void bus_clear_away(struct bus *b) {
 	if (b->was_up) {
 		stat_add(STAT_link_losses, 1);
 		b->ops->on_down(b->why, b->arg);
+	}
+	if (b->was_up && evloop_now_ms(b->loop) - b->up_since_ms >= BUS_STEADY_MS) {
+		b->retry_ms = 0;
 		bus_connect(b);
 	} else {
 		bus_retry_later(b);

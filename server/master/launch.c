@@ -18,12 +18,12 @@ enum { BROKER_BACKLOG = 1024, BROKER_ARGUMENTS = 6 };
 /* Ours and the terminal's: a ^C reaches the whole process group, and who goes when is the master's decision. */
 static const struct {
 	int signo;
-	bool only_workers;
+	bool is_for_broker;	/* workers and admin are asked to go by their control socket */
 } ignored[] = {
-	{ SIGINT, false },
-	{ SIGHUP, false },
-	{ SIGPIPE, false },
-	{ SIGTERM, true },
+	{ SIGINT, true },
+	{ SIGHUP, true },
+	{ SIGPIPE, true },
+	{ SIGTERM, false },
 };
 
 bool launch_prepare_broker(struct launcher *l, struct errbuf *e) {
@@ -68,7 +68,7 @@ static void become_child(const struct launcher *l, const struct child *c) {
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_LEN(ignored); i++) {
-		if (!ignored[i].only_workers || c->kind == PROCESS_WORKER)
+		if (ignored[i].is_for_broker || c->kind != PROCESS_BROKER)
 			signal(ignored[i].signo, SIG_IGN);
 	}
 	sigemptyset(&none);

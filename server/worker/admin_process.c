@@ -12,7 +12,7 @@ int admin_run(const struct heritage *h) {
 	struct service service;
 	int status = HEROLD_EXIT_OK;
 
-	if (!service_prepare(h, "admin", &status))
+	if (!service_prepare(h, &status))
 		return status;
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;

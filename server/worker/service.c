@@ -2,7 +2,6 @@
 #include "server/worker/service.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "common/svc/log.h"
@@ -10,14 +9,9 @@
 
 enum { MS = 1000 };
 
-bool service_prepare(const struct heritage *h, const char *name, int *status) {
+bool service_prepare(const struct heritage *h, int *status) {
 	struct errbuf e;
 
-	log_setup((enum log_level)h->config->log_level, (enum log_format)h->config->log_format, name);
-	/* Ctrl-C and a service manager's SIGTERM reach the whole group: the master alone decides when children go. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	if (!proc_drop_root(h->config->user, &e)) {
 		log_line(LOG_ERROR, "cannot drop root", LF_TEXT("error", e.text));
 		*status = HEROLD_EXIT_CONFIG;

@@ -22,8 +22,8 @@ struct service {
 	bool is_draining;
 };
 
-/* First thing in the child: log, signals, user. False: *status is what to exit with. */
-bool service_prepare(const struct heritage *h, const char *name, int *status) MUST_CHECK;
+/* First thing in the child: becomes the configured user. False: *status is what to exit with. */
+bool service_prepare(const struct heritage *h, int *status) MUST_CHECK;
 /* Makes loop, hub and connections; nobody is accepted yet. */
 void service_init(struct service *s, const struct heritage *h, int role, const struct hub_form *forms, size_t form_count,
     const struct conn_host *host);

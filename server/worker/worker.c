@@ -79,11 +79,9 @@ int worker_run(const struct heritage *h) {
 	struct proto_context context = { 0 };
 	struct conn_host host = { .on_request = on_request, .on_gone = on_gone, .body_max = body_max, .arg = &context };
 	struct service service;
-	char name[32];
 	int status = HEROLD_EXIT_OK;
 
-	snprintf(name, sizeof(name), "worker %d", h->slot);
-	if (!service_prepare(h, name, &status))
+	if (!service_prepare(h, &status))
 		return status;
 	assets_init();
 	proto_init(&context, h->config);

@@ -33,6 +33,9 @@ function underLoad(name, settings, fault) {
 			assert.ok(counts.acknowledged > 0.8 * counts.published, 'most messages are acknowledged')
 			if (!SANITIZED)
 				assert.ok(counts.published / seconds >= 200, `200 messages a second, not ${counts.published / seconds}`)
+		} catch (error) {
+			t.diagnostic(`unsettled: ${crowd.unsettled}, inside: ${crowd.inside}, surprises: ${crowd.surprises.slice(0, 5)}`)
+			throw error
 		} finally {
 			crowd.end()
 		}
@@ -122,8 +125,13 @@ underLoad('kill -9 of the admin process', {}, async (herold, crowd) => {
 	assert.equal(crowd.sum('resets'), 0)
 })
 
+const SMALL_QUEUE = {
+	options: { link_queue_bytes: '6m', history_bytes: '1m', max_message_bytes: '64k', room_history: 2000 },
+	crowd: { paddingBytes: 4000 },
+}
+
 // The stopped worker's link fills up past its bound, is reset, and re-synchronises from history afterwards.
-underLoad('SIGSTOP of a worker for 10 s', { options: { link_queue_bytes: 1048576 }, crowd: { paddingBytes: 1500 } },
+underLoad('SIGSTOP of a worker for 10 s', SMALL_QUEUE,
 	async (herold, crowd, t) => {
 		const before = await herold.status()
 		const victim = before.workers[0]

@@ -118,12 +118,15 @@ class Member {
 
 		if (entry === undefined)
 			return
-		if (m.code === 'unavailable' && !entry.wasSentBefore) {
+		// `busy`: refused before it was sent, like `unavailable`.
+		const isRefused = m.code === 'unavailable' || m.code === 'busy'
+
+		if (isRefused && !entry.wasSentBefore) {
 			this.settle(m.ref, 'unavailable')
 		} else if (m.code === 'uncertain' && entry.number % 2 === 0) {
 			// Every second one never asks again: at most once is all that is promised.
 			this.settle(m.ref, 'uncertain')
-		} else if (m.code === 'uncertain' || m.code === 'unavailable') {
+		} else if (m.code === 'uncertain' || isRefused) {
 			this.crowd.uncertainAsked++
 			entry.wasSentBefore = true
 			setTimeout(() => this.say(entry.message), RETRY_MS)
