@@ -38,6 +38,7 @@ struct ipc_peer {
 	size_t in_len, in_cap;	/* in_len <= in_cap; in[0] begins a message */
 	bool is_lost, is_bad, is_paused;
 	bool is_blocked;	/* the socket took no more: waits until it is writable */
+	bool is_mute;		/* sending has failed for good, which is_blocked says too */
 };
 
 static void sendq_init(struct sendq *s) {
@@ -106,7 +107,7 @@ static void peer_watch(struct ipc_peer *p) {
 
 	if (!p->is_paused)
 		want |= EVLOOP_READ;
-	if (p->is_blocked)
+	if (p->is_blocked && !p->is_mute)
 		want |= EVLOOP_WRITE;
 	evloop_io_want(&p->io, want);
 }
@@ -222,7 +223,19 @@ static void peer_receive(struct ipc_peer *p) {
 	}
 }
 
-/* False when the socket takes no more for now, or the peer is lost. */
+/* The other side may have died with its last words still here: so the loss is reported when all that came is read, to which the
+ * shutdown is the end. */
+static void peer_fall_silent(struct ipc_peer *p, const char *why) {
+	if (p->is_paused) {
+		peer_lose(p, why);
+		return;
+	}
+	p->is_mute = true;
+	shutdown(p->fd, SHUT_RDWR);
+	peer_watch(p);
+}
+
+/* False when the socket takes no more, for now or for good. */
 static bool peer_write(struct ipc_peer *p) {
 	struct iovec iov[SEND_IOV];
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = outq_iovec(&p->out.q, iov, SEND_IOV) };
@@ -237,7 +250,7 @@ static bool peer_write(struct ipc_peer *p) {
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
 		errbuf_set(&why, "sending failed: %s", strerror(errno));
-		peer_lose(p, why.text);
+		peer_fall_silent(p, why.text);
 		return false;
 	}
 	if (n > 0) {

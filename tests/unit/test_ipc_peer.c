@@ -322,8 +322,31 @@ START_TEST(sending_to_nobody_is_a_loss) {
 	close(fd);
 	ck_assert(send_text(&b, "x"));
 	ipc_peer_flush(b.peer);
+	turns(2);
 	ck_assert_int_eq(b.lost_count, 1);
 	turns(2);
+	ck_assert_int_eq(b.lost_count, 1);
+	close_pair();
+}
+END_TEST
+
+/* A broker that is killed has handed its last publications to the kernel; whoever writes to it before reading must see them. */
+START_TEST(last_words_are_heard) {
+	int rest;
+
+	open_pair(true, 1000);
+	ck_assert(send_text(&a, "last") && send_text(&a, "words"));
+	ipc_peer_flush(a.peer);
+	ipc_peer_free(&a.peer);
+	ck_assert(send_text(&b, "x"));
+	ipc_peer_flush(b.peer);
+	ck_assert_int_eq(b.lost_count, 0);
+	ck_assert(send_text(&b, "y"));
+	ipc_peer_flush(b.peer);
+	ck_assert_uint_eq(ipc_peer_written_total(b.peer), 0);
+	for (rest = 10; rest > 0 && b.lost_count == 0; rest--)
+		turns(1);
+	assert_log(&b, "unsubscribelast|unsubscribewords|");
 	ck_assert_int_eq(b.lost_count, 1);
 	close_pair();
 }
@@ -344,6 +367,7 @@ Suite *suite_ipc_peer(void) {
 	tcase_add_test(t, full_buffer_survives_a_pause);
 	tcase_add_test(t, queue_is_bounded_and_drains);
 	tcase_add_test(t, sending_to_nobody_is_a_loss);
+	tcase_add_test(t, last_words_are_heard);
 	suite_add_tcase(s, t);
 	return s;
 }
