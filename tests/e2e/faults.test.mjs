@@ -107,6 +107,21 @@ underLoad('kill -9 of the broker', {}, async (herold, crowd, t) => {
 	assert.ok(after.counters.link_losses >= 3, 'every worker lost its link')
 })
 
+// Stopped for a moment first, so that publications are in its socket, unread and unanswered, when it dies: these are uncertain.
+underLoad('kill -9 of a broker with questions unanswered', {}, async (herold, crowd, t) => {
+	const { broker } = await herold.status()
+
+	process.kill(broker.pid, 'SIGSTOP')
+	await sleep(300)
+	process.kill(broker.pid, 'SIGKILL')
+	await untilChatWorks(crowd)
+	await waitFor(() => crowd.members.every((m) => m.resets >= 1), 'everybody is told of the new epoch')
+	await waitFor(() => crowd.uncertainAsked > 0 && crowd.settled.uncertain.length > 0, 'some were uncertain', 1000)
+	t.diagnostic(`uncertain: ${crowd.uncertainAsked + crowd.settled.uncertain.length}`)
+	assert.equal(crowd.reconnected, 0, 'nobody was cut off')
+	assert.ok((await herold.status()).counters.publications_uncertain > 0)
+})
+
 underLoad('kill -9 of the admin process', {}, async (herold, crowd) => {
 	const { admin } = await herold.status()
 
