@@ -15,8 +15,8 @@ enum { BUS_RETRY_MIN_MS = 10, BUS_RETRY_MAX_MS = 500, BUS_STEADY_MS = 1000 };
 enum { BUS_TELL_RESERVE_BYTES = 1 << 20 };
 /* bus_is_busy(): enough for one sendmsg() to be worth it, little beside the smallest link_queue_bytes. */
 enum { BUS_BUSY_BYTES = 256 << 10 };
-/* An id is a slot of the table and how often it was used, so that a late answer meets nobody else's question. Free slots are
- * used again in turn, which makes 4,096 uses of one slot within a late answer's life impossible. */
+/* An id is a slot of the table and how often it was used, so that a late answer meets nobody else's question. Free
+ * slots are used again in turn, which makes 4,096 uses of one slot within a late answer's life impossible. */
 enum { SLOT_BITS = 20, SLOT_MAX = 1 << SLOT_BITS, SLOT_FIRST_COUNT = 64 };
 
 enum bus_state {
@@ -392,7 +392,8 @@ void bus_ask(struct bus *b, struct bus_request *r, enum ipc_type type, void *mes
 	r->answer_type = (uint8_t)answer_type_of(type);
 	BUG_ON(r->answer_type == IPC_NONE);
 	r->id = 0;
-	if (b->state != BUS_UP || ipc_peer_queued_bytes(b->peer) >= b->settings.queue_bytes || !request_register(b, r)) {
+	if (b->state != BUS_UP || ipc_peer_queued_bytes(b->peer) >= b->settings.queue_bytes ||
+	    !request_register(b, r)) {
 		request_fail(b, r, BUS_NOT_SENT);
 		return;
 	}
@@ -432,7 +433,7 @@ void bus_report(struct bus *b) {
 
 	if (b->state == BUS_BROKEN)
 		bus_clear_away(b);
-	/* What fails meanwhile is reported in the next turn, so a user who asks again at once cannot hold this one up. */
+	/* What fails meanwhile is reported in the next turn: a user who asks again at once cannot hold this one up. */
 	list_init(&failed);
 	list_splice_tail(&failed, &b->failed);
 	while (!list_is_empty(&failed)) {

@@ -4,7 +4,8 @@
  * Does:      connect and reconnect; every question gets exactly one outcome, never inside bus_ask().
  * Does not:  know channels, clients or what has to be said again after a loss (that is the user's, in on_up).
  * Outcomes:  an answer is reported as it comes; all others from bus_report(), at the end of a turn.
- * Lifetime:  struct bus_request is embedded by its user, who frees it when its outcome has been reported (see bus_keep_overdue).
+ * Lifetime:  struct bus_request is embedded by its user, who frees it when its outcome has been reported (see
+ *            bus_keep_overdue).
  */
 #ifndef SERVER_HUB_BUS_H
 #define SERVER_HUB_BUS_H
@@ -57,7 +58,8 @@ struct bus_ops {
 };
 
 /* Returns owned; has begun to connect. */
-struct bus *bus_new(struct evloop *loop, const struct bus_settings *settings, const struct bus_ops *ops, void *arg) MUST_CHECK;
+struct bus *bus_new(struct evloop *loop, const struct bus_settings *settings, const struct bus_ops *ops,
+    void *arg) MUST_CHECK;
 /* Sends what the socket takes. Outcomes are no longer reported: their users free the requests. */
 void bus_free(struct bus **b);
 
@@ -68,8 +70,8 @@ bool bus_is_busy(const struct bus *b);
 
 /* message: one that begins with `request`, which is filled in. fn is called exactly once (twice: bus_keep_overdue). */
 void bus_ask(struct bus *b, struct bus_request *r, enum ipc_type type, void *message, bus_answer_fn fn);
-/* For a question with an effect that must be undone if nobody waits for it any more: after BUS_TIMED_OUT the request stays, and
- * its true outcome (an answer, or BUS_LOST) is reported too. Before bus_ask(). */
+/* For a question with an effect that must be undone if nobody waits for it any more: after BUS_TIMED_OUT the request
+ * stays, and its true outcome (an answer, or BUS_LOST) is reported too. Before bus_ask(). */
 static inline void bus_keep_overdue(struct bus_request *r) {
 	r->is_kept = true;
 }
@@ -79,8 +81,8 @@ static inline bool bus_is_asked(const struct bus_request *r) {
 }
 /* Its outcome is not wanted any more. */
 void bus_forget(struct bus *b, struct bus_request *r);
-/* What needs no answer. False: the link is down, nothing was sent. A queue that is full even for such things cuts the link, since
- * the broker would be left with a wrong picture. */
+/* What needs no answer. False: the link is down, nothing was sent. A queue that is full even for such things cuts the
+ * link, since the broker would be left with a wrong picture. */
 bool bus_tell(struct bus *b, enum ipc_type type, const void *message);
 /* The broker says what it may not say. */
 void bus_cut(struct bus *b, const char *why);

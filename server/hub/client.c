@@ -64,7 +64,8 @@ bool client_tell_member(struct hub *h, struct slice channel, const struct hub_id
 }
 
 /* On another link than the one it was said on, the broker has taken it for gone already. */
-static void tell_gone(struct hub *h, struct slice channel, const struct hub_identity *i, uint32_t said_on, uint32_t grace_ms) {
+static void tell_gone(struct hub *h, struct slice channel, const struct hub_identity *i, uint32_t said_on,
+    uint32_t grace_ms) {
 	struct ipc_member_remove m = {
 		.channel = channel,
 		.member = slice_of(i->member, i->member_len),
@@ -187,7 +188,8 @@ static void subscribe_ask(struct request *r);
 enum snapshot_use { SNAPSHOT_FITS = 0, SNAPSHOT_TOO_EARLY, SNAPSHOT_USELESS };
 
 /* The link is first in, first out, so a snapshot stands exactly where the channel stands, or something is wrong. */
-static enum snapshot_use snapshot_use_of(struct hub *h, struct channel *ch, enum bus_outcome outcome, const union ipc_any *answer) {
+static enum snapshot_use snapshot_use_of(struct hub *h, struct channel *ch, enum bus_outcome outcome,
+    const union ipc_any *answer) {
 	const struct ipc_snapshot *s;
 
 	if (outcome != BUS_ANSWERED || (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) != 0)
@@ -224,7 +226,8 @@ static void subscribe_refuse(struct request *r) {
 	request_free(r);
 }
 
-/* From here on the client gets what comes; its answer stands before all that, because nothing is handed out until we return. */
+/* From here on the client gets what comes; its answer stands before all that, because nothing is handed out until we
+ * return. */
 static void subscribe_complete(struct request *r, struct hub_snapshot *out) {
 	struct sub *s = r->sub;
 	struct channel *ch = s->channel;
@@ -276,7 +279,8 @@ static void on_subscribed(struct bus_request *b, enum bus_outcome outcome, const
 }
 
 /* Nothing had to be asked: the channel was live, and only where it stands is wanted. */
-static void on_subscribed_here(struct bus_request *b, enum bus_outcome outcome UNUSED, const union ipc_any *answer UNUSED) {
+static void on_subscribed_here(struct bus_request *b, enum bus_outcome outcome UNUSED,
+    const union ipc_any *answer UNUSED) {
 	struct request *r = container_of(b, struct request, bus);
 	struct hub_snapshot out = { 0 };
 
@@ -314,8 +318,8 @@ static bool subscribe_tell_member(struct hub *h, struct sub *s) {
 	    client_tell_member(h, channel_name(s->channel), s->client->identity, 0, &s->said_on);
 }
 
-void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
-    uint32_t member_limit, hub_snapshot_fn fn, void *cookie) {
+void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since,
+    uint32_t limit, uint32_t member_limit, hub_snapshot_fn fn, void *cookie) {
 	struct hub *h = c->hub;
 	struct request *r = request_new(c, cookie);
 	struct channel *ch;

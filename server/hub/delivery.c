@@ -8,7 +8,7 @@
 enum {
 	/* Small, because a slow client's queue counts the bytes in a parcel and not its room. */
 	PARCEL_START_BYTES = 512,
-	/* A parcel takes no more when it is so large: growing copies it, and a client's queue is bounded by whole parcels. */
+	/* A parcel takes no more when it is so large: growing copies it, and clients' queues are bounded in parcels. */
 	PARCEL_FULL_BYTES = 256 << 10,
 	/* A payload so large gets a parcel of its own: it is copied once, and into exactly its room. */
 	PARCEL_SINGLE_BYTES = 64 << 10,
@@ -187,8 +187,8 @@ void delivery_hand_out(struct channel *ch) {
 	list_remove(&ch->gathered);
 	memset(ch->filling, 0, sizeof(ch->filling));
 	list_for_each_safe(it, &ch->subs) {
-		/* The sub may go away with the first parcel, when its client turns out to be too slow; the connection lives on until the
-		 * turn ends and ignores the rest. */
+		/* The sub may go away with the first parcel, when its client turns out to be too slow; the connection
+		 * lives on until the turn ends and ignores the rest. */
 		const struct hub_client *c = list_entry(it, struct sub, on_channel)->client;
 		struct conn *conn = c->conn;
 		uint8_t form = c->form;

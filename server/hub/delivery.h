@@ -1,8 +1,8 @@
 /*
  * delivery - from events of a channel to frames in its subscribers' queues
  *
- * Does:      encode each event once per wire form that somebody has, gather the frames of a turn in shared buffers (parcels), give
- *            each subscriber one pointer per parcel; the once-a-second member count of large channels.
+ * Does:      encode each event once per wire form that somebody has, gather the frames of a turn in shared buffers
+ *            (parcels), give each subscriber one pointer per parcel; the once-a-second member count of large channels.
  * Does not:  know positions, the broker, or what the forms write.
  */
 #ifndef SERVER_HUB_DELIVERY_H

@@ -96,7 +96,8 @@ static void hub_on_drop(struct channel *ch, void *arg) {
 
 /* --- public --- */
 
-struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, const struct hub_form *forms, size_t form_count) {
+struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, const struct hub_form *forms,
+    size_t form_count) {
 	struct hub *h = mem_zalloc(sizeof(*h));
 	struct bus_settings bus = {
 		.broker = settings->broker,

@@ -1,7 +1,7 @@
 /*
  * hub_parts - the hub of a process from inside; for the files of this folder alone
  *
- * bus, channel, delivery and recent know nothing of each other's users; hub, client, request and resync put them together.
+ * bus, channel, delivery and recent know nothing of their users; hub, client, request and resync put them together.
  */
 #ifndef SERVER_HUB_HUB_PARTS_H
 #define SERVER_HUB_HUB_PARTS_H

@@ -99,7 +99,9 @@ struct hub_position request_position(struct slice epoch, uint64_t offset) {
 static enum ipc_result publish_result(enum bus_outcome outcome, const union ipc_any *answer) {
 	switch (outcome) {
 	case BUS_ANSWERED:
-		return answer->published.result <= IPC_UNCERTAIN ? (enum ipc_result)answer->published.result : IPC_UNCERTAIN;
+		if (answer->published.result > IPC_UNCERTAIN)
+			return IPC_UNCERTAIN;
+		return (enum ipc_result)answer->published.result;
 	case BUS_NOT_SENT:
 		return IPC_UNAVAILABLE;
 	default:
@@ -123,8 +125,8 @@ static void on_published(struct bus_request *b, enum bus_outcome outcome, const 
 	request_free(r);
 }
 
-void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind, struct slice data,
-    hub_result_fn fn, void *cookie) {
+void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind,
+    struct slice data, hub_result_fn fn, void *cookie) {
 	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data };
 	struct request *r = request_new(c, cookie);
 
@@ -162,8 +164,8 @@ static void on_history(struct bus_request *b, enum bus_outcome outcome, const un
 	request_free(r);
 }
 
-void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,
-    hub_snapshot_fn fn, void *cookie) {
+void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position,
+    uint32_t limit, hub_snapshot_fn fn, void *cookie) {
 	struct ipc_history m = { .channel = channel, .flags = flags, .limit = limit };
 	struct request *r = request_new(c, cookie);
 
@@ -195,7 +197,8 @@ static void on_member_list(struct bus_request *b, enum bus_outcome outcome, cons
 	request_free(r);
 }
 
-void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn, void *cookie) {
+void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn,
+    void *cookie) {
 	struct ipc_members m = { .channel = channel, .after = after, .limit = limit };
 	struct request *r = request_new(c, cookie);
 

@@ -32,7 +32,8 @@ struct request {
 
 /* cookie: taken. NULL: the client is finished. */
 struct request *request_new(struct hub_client *c, void *cookie);
-/* It is about to be answered: neither its client nor the hub know it any more. The caller frees it after the callback. */
+/* It is about to be answered: neither its client nor the hub know it any more. The caller frees it after the
+ * callback. */
 void request_end(struct request *r);
 void request_free(struct request *r);
 /* Its bus_request.fn is called at the end of the turn with BUS_NOT_SENT. */

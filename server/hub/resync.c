@@ -1,9 +1,10 @@
 /*
  * resync - positions after a link loss or a gap
  *
- * When the link has come up: identities first, so that nobody else can claim them; then each channel is subscribed again with
- * its position, RESYNC_WINDOW questions at a time; then the memberships; then `synced`. The list of members is walked with a node of
- * our own in it, so members may come and go meanwhile; said_on tells what was said on this link already.
+ * When the link has come up: identities first, so that nobody else can claim them; then each channel is subscribed
+ * again with its position, RESYNC_WINDOW questions at a time; then the memberships; then `synced`. The list of members
+ * is walked with a node of our own in it, so members may come and go meanwhile; said_on tells what this link has heard
+ * already.
  */
 #include "common/base/mem.h"
 #include "common/svc/log.h"
@@ -55,7 +56,7 @@ static void resync_fill(struct hub *h, struct channel *ch, const struct ipc_snap
 	}
 }
 
-/* History does not reach back. In a new epoch everything is news, so what is there of it is asked for from its start. */
+/* History does not reach back. In a new epoch everything is news, so what is there is asked for from its start. */
 static void resync_jump(struct hub *h, struct channel *ch, const struct ipc_snapshot *s) {
 	bool is_from_start = s->offset > 0 && !slice_eq(channel_epoch(ch), s->epoch);
 
@@ -98,6 +99,7 @@ static void resync_on_answer(struct bus_request *b, enum bus_outcome outcome, co
 	struct resync_question *q = container_of(b, struct resync_question, bus);
 	struct hub *h = q->hub;
 	struct channel *ch = channels_find(&h->channels, slice_of(q->name, q->name_len));
+	const struct ipc_snapshot *s;
 
 	resync_question_free(q);
 	h->resync.question_count--;
@@ -106,12 +108,15 @@ static void resync_on_answer(struct bus_request *b, enum bus_outcome outcome, co
 	ch->is_asked = false;
 	if (ch->state != CHANNEL_BEHIND)
 		return;
-	if (outcome != BUS_ANSWERED || (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) != 0)
+	if (outcome != BUS_ANSWERED || (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) != 0) {
 		resync_retry_later(h, ch);
-	else if ((answer->snapshot.flags & IPC_SNAPSHOT_RECOVERED) != 0 && slice_eq(channel_epoch(ch), answer->snapshot.epoch))
-		resync_fill(h, ch, &answer->snapshot);
+		return;
+	}
+	s = &answer->snapshot;
+	if ((s->flags & IPC_SNAPSHOT_RECOVERED) != 0 && slice_eq(channel_epoch(ch), s->epoch))
+		resync_fill(h, ch, s);
 	else
-		resync_jump(h, ch, &answer->snapshot);
+		resync_jump(h, ch, s);
 }
 
 static void resync_ask(struct hub *h, struct channel *ch) {
@@ -215,20 +220,22 @@ void resync_turn_end(struct hub *h) {
 		list_add_head(&h->members, &r->cursor);
 		r->phase = RESYNC_MEMBERS;
 	}
-	if (r->phase == RESYNC_MEMBERS && resync_walk(h, client_tell_memberships) && bus_tell(h->bus, IPC_synced, &synced))
+	if (r->phase == RESYNC_MEMBERS && resync_walk(h, client_tell_memberships) &&
+	    bus_tell(h->bus, IPC_synced, &synced))
 		r->phase = RESYNC_ANSWERS;
 	if (r->phase == RESYNC_ANSWERS && r->question_count == 0) {
 		r->phase = RESYNC_IDLE;
-		log_line(LOG_INFO, "in step with the broker", LF_U("link", bus_link(h->bus)), LF_U("channels", r->channels),
-		    LF_U("filled", r->filled), LF_U("lost", r->lost));
+		log_line(LOG_INFO, "in step with the broker", LF_U("link", bus_link(h->bus)),
+		    LF_U("channels", r->channels), LF_U("filled", r->filled), LF_U("lost", r->lost));
 	}
 }
 
 bool resync_is_hurried(const struct hub *h) {
 	const struct resync *r = &h->resync;
 	bool is_walking = r->phase == RESYNC_IDENTITIES || r->phase == RESYNC_MEMBERS;
+	bool is_asking = !list_is_empty(&r->behind) && r->question_count < RESYNC_WINDOW;
 
-	return !bus_is_busy(h->bus) && (is_walking || (!list_is_empty(&r->behind) && r->question_count < RESYNC_WINDOW));
+	return !bus_is_busy(h->bus) && (is_walking || is_asking);
 }
 
 void resync_init(struct hub *h) {
