@@ -46,6 +46,10 @@ COMMON_OBJ := $(call objects,$(COMMON_SRC))
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
 BROKER_OBJ := $(call objects,$(BROKER_SRC))
 UNIT_OBJ := $(call objects,$(UNIT_SRC))
+# Loads and bench floors use the base alone.
+BASE_OBJ := $(filter $(BUILD)/common/base/%,$(COMMON_OBJ))
+LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
+FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))
@@ -70,6 +74,12 @@ $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
 $(BUILD)/unit: $(UNIT_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_TEST)
 
+$(BIN)/herold-load: $(LOAD_OBJ) $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
+$(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
 $(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): CFLAGS += -Wconversion
 
 # A changed flag rebuilds everything.
@@ -92,7 +102,7 @@ $(BUILD)/suites.tbl: $(UNIT_SRC)
 $(BUILD)/tests/unit/%.o: CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
--include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
+-include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
 
 run: deps ## install what building needs, build, and serve the chat on http://localhost:8080/
 	@$(MAKE) --no-print-directory all
@@ -113,6 +123,10 @@ e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real
 tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
 	cd tests/e2e && npm ci --no-audit --no-fund
 	@touch $@
+
+bench: ## echoes, deliveries and idle memory beside bare epoll loops; results also in build/bench.txt
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan
+	@node tests/bench/run.mjs $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree
 	tests/lint/run

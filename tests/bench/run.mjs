@@ -1,0 +1,253 @@
+#!/usr/bin/env node
+// The bench: Herold beside bare epoll loops, in the same minutes on the same machine. README.md says what and why.
+// Exit status: non-zero only when something could not run. A slow server is a result, not an error.
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+const BUILD = path.join(ROOT, 'build');
+const LOAD = path.join(BUILD, 'herold-load');
+const PINNED = os.cpus().length > 1;
+
+const { values: options } = parseArgs({ options: {
+	rounds: { type: 'string', default: '3' },
+	seconds: { type: 'string', default: '2' },
+	idle: { type: 'string', default: '10000' },
+	only: { type: 'string', default: 'echo,fan,idle' },
+	herold: { type: 'string', default: path.join(BUILD, 'herold') },
+} });
+const ONLY = options.only.split(',');
+
+const running = new Set();
+const lines = [];
+
+function say(line = '') {
+	lines.push(line);
+	console.log(line);
+}
+
+const later = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function freePort() {
+	return new Promise((done, failed) => {
+		const server = net.createServer().on('error', failed);
+		server.listen(0, '127.0.0.1', () => {
+			const { port } = server.address();
+			server.close(() => done(port));
+		});
+	});
+}
+
+function onCore(core, program, args) {
+	return PINNED ? ['taskset', ['-c', String(core), program, ...args]] : [program, args];
+}
+
+function start(core, program, args, stdio) {
+	const child = spawn(...onCore(core, program, args), { cwd: ROOT, stdio });
+	running.add(child);
+	child.on('exit', () => running.delete(child));
+	child.on('error', (error) => stop(`${program}: ${error.message}`));
+	return child;
+}
+
+function stop(problem) {
+	console.error(`bench: ${problem}`);
+	process.exit(1);
+}
+
+process.on('exit', () => {
+	for (const child of running) {
+		try {
+			family(child.pid).forEach((pid) => process.kill(pid, 'SIGKILL'));
+		} catch {
+			// It has ended meanwhile.
+		}
+	}
+});
+for (const signal of ['SIGINT', 'SIGTERM'])
+	process.on(signal, () => process.exit(1));
+
+// The process and all that it started.
+function family(pid) {
+	const pids = [pid];
+	for (let at = 0; at < pids.length; at++) {
+		for (const task of fs.readdirSync(`/proc/${pids[at]}/task`)) {
+			const children = fs.readFileSync(`/proc/${pids[at]}/task/${task}/children`, 'utf8').trim();
+			pids.push(...children.split(' ').filter(Boolean).map(Number));
+		}
+	}
+	return pids;
+}
+
+// Every server of this bench upgrades: its first 101 says that it is ready.
+async function untilReady(server, paths) {
+	for (const path of paths) {
+		for (let tries = 0; !(await upgrades(server.port, path)); tries++) {
+			if (tries > 100 || server.child.exitCode !== null)
+				stop(`${server.name} does not upgrade on ${path}\n${server.log.slice(-4000)}`);
+			await later(100);
+		}
+	}
+}
+
+function upgrades(port, path) {
+	return new Promise((done) => {
+		const socket = net.connect(port, '127.0.0.1', () => socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
+			'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+			'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'));
+		const settle = (result) => {
+			socket.destroy();
+			done(result);
+		};
+		socket.setTimeout(1000, () => settle(false));
+		socket.on('error', () => settle(false)).on('close', () => settle(false));
+		socket.once('data', (data) => settle(data.toString('latin1').startsWith('HTTP/1.1 101 ')));
+	});
+}
+
+async function startServer(name, program, makeArgs, paths) {
+	const port = await freePort();
+	const server = { name, port, log: '' };
+
+	server.child = start(0, program, makeArgs(port, await freePort()), ['ignore', 'pipe', 'pipe']);
+	for (const stream of [server.child.stdout, server.child.stderr])
+		stream.on('data', (data) => { server.log = (server.log + data).slice(-65536); });
+	await untilReady(server, paths);
+	return server;
+}
+
+const startHerold = () => startServer('herold', options.herold, (port, admin) => ['-o', 'workers=1', '-o', 'drain_seconds=0',
+	'-o', `listen=127.0.0.1:${port}`, '-o', `admin_listen=127.0.0.1:${admin}`], ['/echo', '/broadcast']);
+const startFloor = (name, program, ...args) =>
+	startServer(name, path.join(BUILD, program), (port) => [String(port), ...args], ['/']);
+
+async function endServer(server) {
+	const ended = new Promise((done) => server.child.once('exit', done));
+	server.child.kill('SIGTERM');
+	await Promise.race([ended, later(10000)]);
+}
+
+function load(server, mode, ...args) {
+	const [program, all] = onCore(PINNED ? 1 : 0, LOAD, [mode, `--port=${server.port}`,
+		`--pids=${family(server.child.pid).join()}`, `--seconds=${options.seconds}`, '--json', ...args]);
+	try {
+		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
+	} catch (error) {
+		stop(`${server.name}, ${mode} ${args.join(' ')}: ${error.stderr || error.message}\n${server.log.slice(-4000)}`);
+	}
+}
+
+const median = (numbers) => {
+	const sorted = [...numbers].sort((a, b) => a - b);
+	const middle = sorted.length >> 1;
+	return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+const grouped = (number) => Math.round(number).toLocaleString('en-US');
+
+// Server after server, cell after cell, and all of it again: what disturbs the machine disturbs all alike.
+async function compare(cells) {
+	for (let round = 0; round < Number(options.rounds); round++) {
+		for (const cell of cells) {
+			for (const server of cell.servers)
+				(cell.results[server.name] ??= []).push(load(server, cell.mode, ...cell.args));
+		}
+	}
+}
+
+function row(...columns) {
+	const widths = [34, -14, -22, -13, -11, -11];
+	say(columns.map((text, at) => widths[at] < 0 ? String(text).padStart(-widths[at]) : String(text).padEnd(widths[at])).join(' ').trimEnd());
+}
+
+function report(cell, ratioTo) {
+	say();
+	say(cell.title);
+	row('server', 'per CPU second', 'least to most', `of ${ratioTo}`, 'per second', 'p99 ms');
+	const floor = median(cell.results[ratioTo].map((r) => r.per_cpu_second));
+	for (const [name, results] of Object.entries(cell.results)) {
+		const rates = results.map((r) => r.per_cpu_second);
+		row(name, grouped(median(rates)), `${grouped(Math.min(...rates))}..${grouped(Math.max(...rates))}`,
+			(median(rates) / floor).toFixed(2), grouped(median(results.map((r) => r.per_second))),
+			(median(results.map((r) => r.p99_us)) / 1000).toFixed(1));
+	}
+}
+
+async function echoes() {
+	const servers = [await startHerold(), await startFloor('floor', 'floor_echo')];
+	const cell = { title: 'Echoes of 64 bytes on 64 connections, one under way on each', mode: 'echo', args: [], servers, results: {} };
+
+	await compare([cell]);
+	report(cell, 'floor');
+	await Promise.all(servers.map(endServer));
+}
+
+async function fans() {
+	const servers = [await startHerold(), await startFloor('turn floor', 'floor_fan', '--mode=turn'),
+		await startFloor('send floor', 'floor_fan', '--mode=send')];
+	const cells = [4, 16, 64].map((underWay) => ({
+		title: `Deliveries of 128 bytes, 16 publishers to 1,000 subscribers, ${underWay} messages under way`,
+		mode: 'fan', args: [`--under-way=${underWay}`], servers, results: {},
+	}));
+
+	await compare(cells);
+	for (const cell of cells)
+		report(cell, 'turn floor');
+	await Promise.all(servers.map(endServer));
+}
+
+function pssBytes(pid) {
+	let total = 0;
+	for (const one of family(pid))
+		total += Number(/^Pss:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${one}/smaps_rollup`, 'utf8'))[1]) * 1024;
+	return total;
+}
+
+// Returns the bytes of server memory that each of the connections costs.
+async function idleBytes(server, count) {
+	const before = pssBytes(server.child.pid);
+	const child = start(PINNED ? 1 : 0, LOAD, ['idle', `--port=${server.port}`, `--connections=${count}`], ['pipe', 'pipe', 'inherit']);
+	const ready = await new Promise((done) => child.on('exit', () => done(false)).stdout.once('data', () => done(true)));
+
+	if (!ready)
+		stop(`${server.name}: the idle connections could not be made\n${server.log.slice(-4000)}`);
+	await later(1000);
+	const after = pssBytes(server.child.pid);
+	const ended = new Promise((done) => child.once('exit', done));
+	child.stdin.end();
+	await ended;
+	return (after - before) / count;
+}
+
+async function idle() {
+	const count = Number(options.idle);
+
+	say();
+	say(`Server memory (PSS of all processes) per idle connection, ${grouped(count)} on /echo after 100 KB each`);
+	for (const begin of [startHerold, () => startFloor('floor', 'floor_echo')]) {
+		const server = await begin();
+		row(server.name, `${grouped(await idleBytes(server, count))} B`);
+		await endServer(server);
+	}
+}
+
+function where() {
+	const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
+	return `${os.cpus().length} x ${os.cpus()[0].model.trim()}, Linux ${os.release()}, commit ${commit}, ` +
+		`${options.rounds} rounds of ${options.seconds} s, ${new Date().toISOString().slice(0, 10)}`;
+}
+
+say(`Herold's bench: ${where()}`);
+if (!PINNED)
+	say('One core only: server and load share it.');
+if (ONLY.includes('echo'))
+	await echoes();
+if (ONLY.includes('fan'))
+	await fans();
+if (ONLY.includes('idle'))
+	await idle();
+fs.writeFileSync(path.join(BUILD, 'bench.txt'), `${lines.join('\n')}\n`);
+process.exit(0);

@@ -1,0 +1,291 @@
+/* herold-load - echoes, fan-outs and idle connections against one server, bounded in number and time */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "tests/load/client.h"
+#include "tests/load/measure.h"
+
+enum { SLOTS_MAX = 4096, IDLE_BYTES = 100 * 1024, IDLE_AT_ONCE = 32, OPEN_SECONDS = 60, IDLE_SECONDS = 600 };
+
+static const char usage[] =
+	"usage: herold-load echo|fan|idle [option]...\n"
+	"  echo: every connection sends a message and waits for it to come back, again and again\n"
+	"  fan:  the messages of a few publishers come to all; one that is back with its publisher lets the next one go\n"
+	"  idle: every connection echoes one message, then nothing; says \"ready\" and holds them until standard input ends\n"
+	"      --target=ADDRESS    IPv4 address (127.0.0.1)\n"
+	"      --port=PORT         (8080)\n"
+	"      --path=PATH         (/echo, or /broadcast for fan)\n"
+	"      --connections=N     (64; 1000 for fan; 10000 for idle)\n"
+	"      --bytes=N           of a message (64; 128 for fan; 102400 for idle)\n"
+	"      --publishers=N      how many of fan's connections also send (16)\n"
+	"      --under-way=N       fan's messages under way at a time, over all publishers (16)\n"
+	"      --seconds=N         of measuring (2)\n"
+	"      --warmup-ms=N       before that (300)\n"
+	"      --pids=PID,...      the server's processes, for work per second of their processor time\n"
+	"      --binary            binary messages instead of text\n"
+	"      --json              results as one line of JSON\n";
+
+struct slot {
+	uint32_t publisher, sequence;
+	uint64_t sent_ns;
+};
+
+static struct load {
+	const char *mode, *target, *path;
+	long port, connections, bytes, publishers, under_way, seconds, warmup_ms;
+	bool binary, json;
+	struct pids pids;
+	struct clients clients;
+	struct slot slot[SLOTS_MAX];
+	uint32_t next_publisher;
+	uint64_t messages;
+	struct histogram times;
+} load = { .target = "127.0.0.1", .port = 8080, .publishers = 16, .under_way = 16, .seconds = 2, .warmup_ms = 300 };
+
+static void nothing(struct client *c) {
+	(void)c;
+}
+
+static void echo_send(struct client *c) {
+	c->sent_ns = now_ns();
+	client_send(c, NULL);
+}
+
+static void echo_came(struct client *c) {
+	load.messages++;
+	histogram_add(&load.times, now_ns() - c->sent_ns);
+	echo_send(c);
+}
+
+static void fan_send(uint32_t slot) {
+	struct slot *s = &load.slot[slot];
+	char stamp[CLIENT_STAMP + 1];
+
+	s->publisher = load.next_publisher++ % (uint32_t)load.publishers;
+	s->sequence++;
+	s->sent_ns = now_ns();
+	snprintf(stamp, sizeof(stamp), "%08" PRIx32 "%08" PRIx32, slot, s->sequence);
+	client_send(&load.clients.client[s->publisher], stamp);
+}
+
+static void fan_came(struct client *c) {
+	char stamp[CLIENT_STAMP + 1];
+	uint32_t slot, sequence;
+
+	load.messages++;
+	if (c->index >= load.publishers)
+		return;
+	memcpy(stamp, c->stamp, CLIENT_STAMP);
+	stamp[CLIENT_STAMP] = '\0';
+	if (sscanf(stamp, "%8" SCNx32 "%8" SCNx32, &slot, &sequence) != 2 || slot >= load.under_way)
+		die("connection %u: a message nobody sent", c->index);
+	if (load.slot[slot].publisher != c->index || load.slot[slot].sequence != sequence)
+		return;
+	histogram_add(&load.times, now_ns() - load.slot[slot].sent_ns);
+	fan_send(slot);
+}
+
+static uint64_t cpu_ns(void) {
+	uint64_t ns;
+
+	if (!pids_cpu_ns(&load.pids, &ns))
+		die("a process of the server is gone");
+	return ns;
+}
+
+static void run_for(uint64_t ns) {
+	uint64_t until = now_ns() + ns, came = 0;
+
+	while (now_ns() < until) {
+		if (clients_turn(&load.clients, 5000) == 0 && load.messages == came)
+			die("nothing came for 5 s");
+		came = load.messages;
+	}
+}
+
+static void print_results(double seconds, double cpu_seconds) {
+	double rate = (double)load.messages / seconds;
+	double per_cpu = cpu_seconds > 0 ? (double)load.messages / cpu_seconds : 0;
+	double p50 = (double)histogram_at(&load.times, 0.50) / 1000, p99 = (double)histogram_at(&load.times, 0.99) / 1000;
+
+	if (load.json) {
+		printf("{\"mode\":\"%s\",\"connections\":%ld,\"bytes\":%ld,", load.mode, load.connections, load.bytes);
+		if (strcmp(load.mode, "fan") == 0)
+			printf("\"publishers\":%ld,\"under_way\":%ld,", load.publishers, load.under_way);
+		printf("\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"per_second\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f", seconds,
+			load.messages, rate, p50, p99);
+		if (load.pids.count > 0)
+			printf(",\"cpu_seconds\":%.4f,\"per_cpu_second\":%.0f", cpu_seconds, per_cpu);
+		puts("}");
+		return;
+	}
+	printf("%s: %" PRIu64 " messages in %.2f s, %.0f per second; there and back p50 %.1f us, p99 %.1f us\n", load.mode, load.messages,
+		seconds, rate, p50, p99);
+	if (load.pids.count > 0)
+		printf("server: %.3f s of processor time, %.0f messages per second of it\n", cpu_seconds, per_cpu);
+}
+
+static void measure(void) {
+	uint64_t start, cpu_start, cpu_end;
+
+	run_for((uint64_t)load.warmup_ms * 1000000);
+	load.messages = 0;
+	load.times = (struct histogram){ 0 };
+	cpu_start = cpu_ns();
+	start = now_ns();
+	run_for((uint64_t)load.seconds * 1000000000);
+	cpu_end = cpu_ns();
+	print_results((double)(now_ns() - start) / 1e9, (double)(cpu_end - cpu_start) / 1e9);
+}
+
+static void echo(void) {
+	load.clients.on_open = nothing;
+	load.clients.on_message = echo_came;
+	clients_open_all(&load.clients, OPEN_SECONDS);
+	for (uint32_t i = 0; i < load.clients.count; i++)
+		echo_send(&load.clients.client[i]);
+	measure();
+}
+
+static void fan(void) {
+	load.clients.on_open = nothing;
+	load.clients.on_message = fan_came;
+	clients_open_all(&load.clients, OPEN_SECONDS);
+	for (uint32_t i = 0; i < load.under_way; i++)
+		fan_send(i);
+	measure();
+}
+
+static void idle_came(struct client *c) {
+	(void)c;
+	load.messages++;
+}
+
+static void idle(void) {
+	struct clients *all = &load.clients;
+	uint64_t until = now_ns() + (uint64_t)IDLE_SECONDS * 1000000000;
+	struct client input = { .all = all, .fd = STDIN_FILENO };
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = &input };
+	bool holding;
+	int hold;
+
+	all->on_open = echo_send;
+	all->on_message = idle_came;
+	while (load.messages < all->count) {
+		while (all->started < all->count && all->started - load.messages < IDLE_AT_ONCE)
+			clients_start_one(all);
+		clients_turn(all, 100);
+		if (now_ns() > until)
+			die("%" PRIu64 " of %u echoes after %d s", load.messages, all->count, IDLE_SECONDS);
+	}
+	puts("ready");
+	fflush(stdout);
+	/* The clients' epoll is a descriptor of a second one: standard input is no client. */
+	hold = epoll_create1(EPOLL_CLOEXEC);
+	/* A file or /dev/null cannot be waited for: it has ended. */
+	holding = epoll_ctl(hold, EPOLL_CTL_ADD, STDIN_FILENO, &e) == 0;
+	e.data.ptr = NULL;
+	epoll_ctl(hold, EPOLL_CTL_ADD, all->epoll, &e);
+	while (holding) {
+		char ignored[256];
+		int n = epoll_wait(hold, &e, 1, 1000);
+
+		if (n == 1 && e.data.ptr == &input && read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0)
+			holding = false;
+		clients_turn(all, 0);
+	}
+	close(hold);
+}
+
+static void read_options(int argc, char **argv) {
+	struct number {
+		const char *name;
+		long *value, min, max;
+	} numbers[] = {
+		{ "port", &load.port, 1, 65535 },
+		{ "connections", &load.connections, 1, CLIENTS_MAX },
+		{ "bytes", &load.bytes, 0, CLIENT_MESSAGE_MAX },
+		{ "publishers", &load.publishers, 1, CLIENTS_MAX },
+		{ "under-way", &load.under_way, 1, SLOTS_MAX },
+		{ "seconds", &load.seconds, 1, 600 },
+		{ "warmup-ms", &load.warmup_ms, 0, 60000 },
+	};
+	enum { TARGET = ARRAY_LEN(numbers), PATH, PIDS, BINARY, JSON, HELP, END };
+	struct option options[END + 1] = {
+		[TARGET] = { "target", required_argument, NULL, TARGET },
+		[PATH] = { "path", required_argument, NULL, PATH },
+		[PIDS] = { "pids", required_argument, NULL, PIDS },
+		[BINARY] = { "binary", no_argument, NULL, BINARY },
+		[JSON] = { "json", no_argument, NULL, JSON },
+		[HELP] = { "help", no_argument, NULL, HELP },
+	};
+	int at;
+
+	for (int i = 0; i < TARGET; i++)
+		options[i] = (struct option){ numbers[i].name, required_argument, NULL, i };
+	while ((at = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		char *end;
+
+		if (at == TARGET) {
+			load.target = optarg;
+		} else if (at == PATH) {
+			load.path = optarg;
+		} else if (at == PIDS) {
+			if (!pids_parse(&load.pids, optarg))
+				die("--pids=%s: process ids, separated by commas", optarg);
+		} else if (at == BINARY) {
+			load.binary = true;
+		} else if (at == JSON) {
+			load.json = true;
+		} else if (at == HELP) {
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
+		} else if (at == '?') {
+			fputs(usage, stderr);
+			exit(2);
+		} else {
+			*numbers[at].value = strtol(optarg, &end, 10);
+			if (*optarg == '\0' || *end != '\0' || *numbers[at].value < numbers[at].min ||
+				*numbers[at].value > numbers[at].max)
+				die("--%s=%s: a number from %ld to %ld", numbers[at].name, optarg, numbers[at].min, numbers[at].max);
+		}
+	}
+}
+
+int main(int argc, char **argv) {
+	static const struct {
+		const char *name, *path;
+		long connections, bytes;
+		void (*run)(void);
+	} modes[] = {
+		{ "echo", "/echo", 64, 64, echo },
+		{ "fan", "/broadcast", 1000, 128, fan },
+		{ "idle", "/echo", 10000, IDLE_BYTES, idle },
+	};
+	bool wants_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+	size_t mode = 0;
+
+	while (argc > 1 && mode < ARRAY_LEN(modes) && strcmp(argv[1], modes[mode].name) != 0)
+		mode++;
+	if (argc < 2 || mode == ARRAY_LEN(modes)) {
+		fputs(usage, wants_help ? stdout : stderr);
+		return wants_help ? EXIT_SUCCESS : 2;
+	}
+	load.mode = modes[mode].name;
+	load.path = modes[mode].path;
+	load.connections = modes[mode].connections;
+	load.bytes = modes[mode].bytes;
+	read_options(argc - 1, argv + 1);
+	if (modes[mode].run == fan && (load.publishers > load.connections || load.bytes < CLIENT_STAMP))
+		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
+	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
+	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
+	modes[mode].run();
+	clients_fini(&load.clients);
+	return EXIT_SUCCESS;
+}
