@@ -131,7 +131,7 @@ static bool is_welcome(const struct broker *b, int fd) {
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0))
 		return true;
-	log_line(LOG_WARN, "link refused: another user", LF_U("uid", peer.uid), LF_I("pid", peer.pid));
+	log_line(LOG_WARN, "link refused: another user", LF_U("uid", peer.uid), LF_I("link_pid", peer.pid));
 	return false;
 }
 

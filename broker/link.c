@@ -25,8 +25,8 @@ static const char *role_text(const struct link *l) {
 
 static void mark_lost(struct link *l, enum log_level level, const char *why) {
 	l->is_lost = true;
-	log_line(level, "link lost", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot), LF_U("pid", l->pid),
-	    LF_TEXT("reason", why));
+	log_line(level, "link lost", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot),
+	    LF_U("link_pid", l->pid), LF_TEXT("why", why));
 }
 
 void link_lose(struct link *l, const char *why) {
@@ -71,7 +71,8 @@ static void take_hello(struct link *l, const struct ipc_hello *hello) {
 		return;
 	}
 	l->has_said_hello = true;
-	log_line(LOG_INFO, "link open", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot), LF_U("pid", l->pid));
+	log_line(LOG_INFO, "link open", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot),
+	    LF_U("link_pid", l->pid));
 }
 
 /* Answers fill the queue as deliveries do, but for these the worker can wait: it is not listened to while half of the queue

@@ -156,9 +156,10 @@ static void log_item(const struct conn *c, const struct ws_item *item) {
 		[WS_ITEM_PONG] = WS_PONG,
 		[WS_ITEM_CLOSE] = WS_CLOSE,
 	};
+	bool has_code = item->type == WS_ITEM_CLOSE && item->close_code != CLOSE_CODE_NONE;
 
 	if (item->type != WS_ITEM_MORE && item->type != WS_ITEM_BAD)
-		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len, item->frames);
+		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len + (has_code ? 2 : 0), item->frames);
 }
 
 void conn_ws_input(struct conn *c, struct slice in) {
