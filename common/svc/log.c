@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,10 +15,10 @@
 enum { LINE_BYTES = PIPE_BUF, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
 
 static struct {
-	enum log_level level;
-	enum log_format format;
+	_Atomic int own_level, own_format;
+	const _Atomic int *level, *format;	/* enum log_level, enum log_format */
 	char process[32];
-} log_state = { .level = LOG_INFO };
+} log_state = { .own_level = LOG_INFO, .level = &log_state.own_level, .format = &log_state.own_format };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
@@ -29,17 +30,24 @@ struct line {
 };
 
 void log_setup(enum log_level level, enum log_format format, const char *process) {
-	log_state.level = level;
-	log_state.format = format;
+	log_state.own_level = (int)level;
+	log_state.own_format = (int)format;
+	log_state.level = &log_state.own_level;
+	log_state.format = &log_state.own_format;
 	snprintf(log_state.process, sizeof(log_state.process), "%s", process);
 }
 
 void log_set_level(enum log_level level) {
+	log_state.own_level = (int)level;
+}
+
+void log_follow(const _Atomic int *level, const _Atomic int *format) {
 	log_state.level = level;
+	log_state.format = format;
 }
 
 bool log_is_on(enum log_level level) {
-	return level <= log_state.level;
+	return (int)level <= atomic_load_explicit(log_state.level, memory_order_relaxed);
 }
 
 static void line_add(struct line *l, const char *bytes, size_t len) {
@@ -194,7 +202,7 @@ void log_emit(enum log_level level, const char *message, const struct log_field 
 		return;
 	l.len = 0;
 	l.is_full = false;
-	l.is_json = log_state.format == LOG_FORMAT_JSON;
+	l.is_json = atomic_load_explicit(log_state.format, memory_order_relaxed) == LOG_FORMAT_JSON;
 	line_add_head(&l, level);
 	line_add_text(&l, "message", slice_text(message), false);
 	for (; fields != NULL && fields->key != NULL; fields++)

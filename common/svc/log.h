@@ -38,6 +38,9 @@ struct log_field {
 /* Until called: level info, text, no process name. `process` ("master", "worker 0") is copied and stands on every line. */
 void log_setup(enum log_level level, enum log_format format, const char *process);
 void log_set_level(enum log_level level);
+/* From now on level and format are what stands there (shared by the processes of a host, so that one change reaches all). Borrows
+ * for life; other values than those of the enumerations count as the nearest. */
+void log_follow(const _Atomic int *level, const _Atomic int *format);
 bool log_is_on(enum log_level level);
 void log_emit(enum log_level level, const char *message, const struct log_field *fields);
 

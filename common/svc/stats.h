@@ -41,6 +41,7 @@ struct stats_host {
 	_Atomic uint64_t restarts[PROCESS_ADMIN + 1];	/* by process kind */
 	_Atomic int workers;
 	_Atomic int is_draining;	/* readiness is red */
+	_Atomic int log_level, log_format;	/* which all processes follow */
 };
 
 struct stats_map {

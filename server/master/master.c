@@ -132,6 +132,12 @@ static void phase_step(struct master *m, uint64_t now) {
 	}
 }
 
+/* All processes follow. */
+static void set_log(struct master *m) {
+	atomic_store(&m->launch.stats->host.log_level, m->config->log_level);
+	atomic_store(&m->launch.stats->host.log_format, m->config->log_format);
+}
+
 /* --- children coming and going --- */
 
 static void child_start(struct master *m, struct child *c, uint64_t now) {
@@ -270,9 +276,8 @@ static void on_reload(struct master *m, int signo) {
 		config_add_changes(m->config, &fresh, false, &needs_restart);
 		m->config->log_level = fresh.log_level;
 		m->config->log_format = fresh.log_format;
-		log_setup((enum log_level)fresh.log_level, (enum log_format)fresh.log_format, "master");
+		set_log(m);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
-		    LF_TEXT("changed_for", "master, others when they are started next"),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {
 		log_line(LOG_ERROR, "the configuration was read again and refused; the old one stays", LF_TEXT("error", e.text));
@@ -343,6 +348,8 @@ static bool master_open(struct master *m, struct errbuf *e) {
 		return false;
 	block = stats_block_take(m->launch.stats, PROCESS_MASTER, 0);
 	stats_use_block(m->launch.stats, block);
+	set_log(m);
+	log_follow(&m->launch.stats->host.log_level, &m->launch.stats->host.log_format);
 	atomic_store(&stats_own->is_ready, 1);
 	atomic_store(&m->launch.stats->host.workers, slots);
 	m->child_count = (size_t)slots + 2;
