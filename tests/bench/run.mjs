@@ -54,6 +54,8 @@ function start(core, program, args, stdio) {
 	return child;
 }
 
+const tail = (file) => fs.readFileSync(file, 'utf8').slice(-4000);
+
 function stop(problem) {
 	console.error(`bench: ${problem}`);
 	process.exit(1);
@@ -88,7 +90,7 @@ async function untilReady(server, paths) {
 	for (const path of paths) {
 		for (let tries = 0; !(await upgrades(server.port, path)); tries++) {
 			if (tries > 100 || server.child.exitCode !== null)
-				stop(`${server.name} does not upgrade on ${path}\n${server.log.slice(-4000)}`);
+				stop(`${server.name} does not upgrade on ${path}\n${tail(server.log)}`);
 			await later(100);
 		}
 	}
@@ -111,11 +113,12 @@ function upgrades(port, path) {
 
 async function startServer(name, program, makeArgs, paths) {
 	const port = await freePort();
-	const server = { name, port, log: '' };
+	// A file: a pipe that nobody reads while the load runs would hold the server up.
+	const server = { name, port, log: path.join(BUILD, `bench-${name.replace(' ', '-')}.log`) };
+	const log = fs.openSync(server.log, 'w');
 
-	server.child = start(0, program, makeArgs(port, await freePort()), ['ignore', 'pipe', 'pipe']);
-	for (const stream of [server.child.stdout, server.child.stderr])
-		stream.on('data', (data) => { server.log = (server.log + data).slice(-65536); });
+	server.child = start(0, program, makeArgs(port, await freePort()), ['ignore', log, log]);
+	fs.closeSync(log);
 	await untilReady(server, paths);
 	return server;
 }
@@ -137,7 +140,7 @@ function load(server, mode, ...args) {
 	try {
 		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
 	} catch (error) {
-		stop(`${server.name}, ${mode} ${args.join(' ')}: ${error.stderr || error.message}\n${server.log.slice(-4000)}`);
+		stop(`${server.name}, ${mode} ${args.join(' ')}: ${error.stderr || error.message}\n${tail(server.log)}`);
 	}
 }
 
@@ -213,7 +216,7 @@ async function idleBytes(server, count) {
 	const ready = await new Promise((done) => child.on('exit', () => done(false)).stdout.once('data', () => done(true)));
 
 	if (!ready)
-		stop(`${server.name}: the idle connections could not be made\n${server.log.slice(-4000)}`);
+		stop(`${server.name}: the idle connections could not be made\n${tail(server.log)}`);
 	await later(1000);
 	const after = pssBytes(server.child.pid);
 	const ended = new Promise((done) => child.once('exit', done));
