@@ -103,11 +103,14 @@ static struct broker_settings settings_of(const struct config *c) {
 static void on_signal(int fd, short ready UNUSED, void *arg) {
 	struct signalfd_siginfo info;
 
-	if (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		evloop_stop(arg);
+	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_pid == (uint32_t)getppid())
+			evloop_stop(arg);
+	}
 }
 
-/* Only SIGTERM ends us: a Ctrl-C at the terminal reaches the whole group, and the workers still need us while they drain. */
+/* Only the master's SIGTERM ends us: a Ctrl-C or a service manager reaches the whole group, and the workers still need us while they
+ * drain. */
 static int open_signals(void) {
 	sigset_t set;
 

@@ -2,7 +2,7 @@
 // (What is wrong with messages of the chat: chat-errors.test.mjs.)
 import assert from 'node:assert/strict'
 
-import { ChatClient } from './support/client.mjs'
+import { usersOnEachWorker } from './support/client.mjs'
 import { sleep, story, waitFor } from './support/herold.mjs'
 import { OP, RawSocket, closePayload, frame, handshake } from './support/raw.mjs'
 
@@ -196,10 +196,8 @@ async function assertClosed(address, what, frames, [code, reason]) {
 /** Runs fn while somebody else is connected to each worker, to whom it must not matter. */
 async function withBystander(herold, fn) {
 	const before = await herold.pids()
-	const bystanders = [await ChatClient.login(herold, { userId: 'b' })]
+	const bystanders = await usersOnEachWorker(herold)
 
-	while ((await herold.status()).workers.some((w) => w.websockets === 0))
-		bystanders.push(await ChatClient.login(herold, { userId: `b${bystanders.length}` }))
 	await fn()
 	for (const client of bystanders)
 		await client.ask({ type: 'chat', message: 'still here', ref: 1 })

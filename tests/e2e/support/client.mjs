@@ -115,3 +115,13 @@ export class ChatClient {
 		return this.closed
 	}
 }
+
+/** Users u0, u1, .. until each worker has at least so many of them. */
+export async function usersOnEachWorker(herold, least = 1) {
+	const clients = []
+
+	do
+		clients.push(await ChatClient.login(herold, { userId: `u${clients.length}` }))
+	while ((await herold.status()).workers.some((w) => w.websockets < least))
+	return clients
+}

@@ -189,11 +189,11 @@ export class Herold {
 		this.isTerminated = true
 	}
 
-	/** terminate() and what has to follow: exit status 0, nothing left, no report of a sanitizer. */
-	async stop() {
+	/** terminate() and what has to follow: exit status 0 (or what is given), nothing left, no report of a sanitizer. */
+	async stop(exit = { code: 0, signal: null }) {
 		this.terminate()
 		await waitFor(() => this.exit, 'the end after SIGTERM', STOP_MS)
-		assert.deepEqual(this.exit, { code: 0, signal: null }, 'exit status')
+		assert.deepEqual(this.exit, exit, 'exit status')
 		await waitFor(() => this.processes().length === 0, 'the end of all its processes', 2000)
 		this.assertClean()
 	}
@@ -222,9 +222,9 @@ export function run(args, { env = {} } = {}) {
 		(error, out, err) => done({ code: error === null ? 0 : error.code, signal: error?.signal ?? null, out, err })))
 }
 
-/** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. */
-export function story(name, { timeout = 60000, ...settings }, fn) {
-	test(name, { timeout }, async (t) => {
+/** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. exit: how it ends, when not in order. */
+export function story(name, { timeout = 60000, skip = false, exit, ...settings }, fn) {
+	test(name, { timeout, skip }, async (t) => {
 		const herold = await Herold.start(settings)
 		// node may abandon a test that is out of time without running its finally.
 		const atExit = () => herold.kill()
@@ -232,7 +232,7 @@ export function story(name, { timeout = 60000, ...settings }, fn) {
 		process.once('exit', atExit)
 		try {
 			await fn(herold, t)
-			await herold.stop()
+			await herold.stop(exit)
 		} catch (error) {
 			for (const line of herold.lines.slice(-200))
 				t.diagnostic(line)
