@@ -222,9 +222,10 @@ export function run(args, { env = {} } = {}) {
 		(error, out, err) => done({ code: error === null ? 0 : error.code, signal: error?.signal ?? null, out, err })))
 }
 
-/** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. exit: how it ends, when not in order. */
-export function story(name, { timeout = 60000, skip = false, exit, ...settings }, fn) {
-	test(name, { timeout, skip }, async (t) => {
+/** A test with a Herold of its own: fn(herold, t). Its log is shown when the test fails. exit: how it ends, when not in order;
+ * concurrency: of its subtests. */
+export function story(name, { timeout = 60000, skip = false, concurrency = 1, exit, ...settings }, fn) {
+	test(name, { timeout, skip, concurrency }, async (t) => {
 		const herold = await Herold.start(settings)
 		// node may abandon a test that is out of time without running its finally.
 		const atExit = () => herold.kill()

@@ -39,7 +39,26 @@ export function frame(opcode, payload = '', { fin = true, rsv = 0, mask = random
 		return Buffer.concat([...head, body])
 	const key = Buffer.from(mask)
 
-	return Buffer.concat([...head, key, body.map((byte, i) => byte ^ key[i % 4])])
+	const masked = Buffer.alloc(body.length)
+
+	for (let i = 0; i < body.length; i++)
+		masked[i] = body[i] ^ key[i & 3]
+	return Buffer.concat([...head, key, masked])
+}
+
+/** A message as frames with so many bytes of payload each. */
+export function fragments(opcode, payload, size, { rsv = 0 } = {}) {
+	const body = Buffer.from(payload)
+	const frames = []
+
+	for (let at = 0; at === 0 || at < body.length; at += size)
+		frames.push(frame(at === 0 ? opcode : OP.CONTINUATION, body.subarray(at, at + size), { fin: at + size >= body.length, rsv: at === 0 ? rsv : 0 }))
+	return frames
+}
+
+/** The bytes in pieces of so many, for writes of their own. */
+export function chop(bytes, size = 1) {
+	return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.subarray(i * size, i * size + size))
 }
 
 /** The payload of a close frame. */
@@ -51,7 +70,7 @@ export function closePayload(code, reason = '') {
 }
 
 export class RawSocket {
-	bytes = Buffer.alloc(0)		// received and not yet taken
+	#chunks = []			// received and not yet taken
 	ended = false			// the other side has sent its last byte, or reset
 
 	/** To HOST:PORT. */
@@ -78,16 +97,31 @@ export class RawSocket {
 	constructor(socket) {
 		this.socket = socket
 		socket.setNoDelay(true)
-		socket.on('data', (data) => { this.bytes = Buffer.concat([this.bytes, data]) })
+		socket.on('data', (data) => { this.#chunks.push(data) })
 		socket.on('end', () => { this.ended = true })
 		socket.on('close', () => { this.ended = true })
 		socket.on('error', (error) => { this.error = error })
 	}
 
+	/** Received and not yet taken. */
+	get bytes() {
+		if (this.#chunks.length !== 1)
+			this.#chunks = [Buffer.concat(this.#chunks)]
+		return this.#chunks[0]
+	}
+	set bytes(rest) { this.#chunks = [rest] }
+
 	write(data) { this.socket.write(data) }
 	pause() { this.socket.pause() }
 	resume() { this.socket.resume() }
 	destroy() { this.socket.destroy() }
+	/** Each piece by a write of its own, not in the same turn. */
+	async writePieces(pieces) {
+		for (const piece of pieces) {
+			this.write(piece)
+			await new Promise(setImmediate)
+		}
+	}
 	/** Our half is done; theirs may still send. */
 	end() { this.socket.end() }
 
@@ -135,7 +169,8 @@ export class RawSocket {
 		if (b.length < at + length)
 			return null
 		const payload = b.subarray(at, at + length)
-		const result = { opcode: b[0] & 0x0f, fin: (b[0] & 0x80) !== 0, rsv: (b[0] >> 4) & 7, masked: (b[1] & 0x80) !== 0, payload }
+		const result = { opcode: b[0] & 0x0f, fin: (b[0] & 0x80) !== 0, rsv: (b[0] >> 4) & 7, masked: (b[1] & 0x80) !== 0, payload,
+			isShortest: at === (length < 126 ? 2 : length < 65536 ? 4 : 10) }
 
 		if (result.opcode === OP.CLOSE && length >= 2)
 			Object.assign(result, { code: payload.readUInt16BE(0), reason: payload.subarray(2).toString() })
