@@ -48,7 +48,8 @@ function assertPlain(got) {
 		{ fin: true, rsv: 0, masked: false, isShortest: true }, 'the form of a frame')
 }
 
-async function outcome(raw) {
+/** What comes next, as text() and so on; 'end' for the end of the connection. */
+export async function outcome(raw) {
 	const got = await raw.frame(WAIT_MS)
 
 	if (got === null)

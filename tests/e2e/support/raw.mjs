@@ -47,12 +47,12 @@ export function frame(opcode, payload = '', { fin = true, rsv = 0, mask = random
 }
 
 /** A message as frames with so many bytes of payload each. */
-export function fragments(opcode, payload, size, { rsv = 0 } = {}) {
+export function fragments(opcode, payload, size, { rsv = 0, mask } = {}) {
 	const body = Buffer.from(payload)
 	const frames = []
 
 	for (let at = 0; at === 0 || at < body.length; at += size)
-		frames.push(frame(at === 0 ? opcode : OP.CONTINUATION, body.subarray(at, at + size), { fin: at + size >= body.length, rsv: at === 0 ? rsv : 0 }))
+		frames.push(frame(at === 0 ? opcode : OP.CONTINUATION, body.subarray(at, at + size), { fin: at + size >= body.length, rsv: at === 0 ? rsv : 0, mask }))
 	return frames
 }
 
