@@ -26,6 +26,7 @@ struct config {
 
 /* The values of the options that are enumerations, in the order of their table rows. */
 enum config_engine { ENGINE_MEMORY = 0 };
+enum config_compression { COMPRESSION_OFF = 0, COMPRESSION_SHARED, COMPRESSION_DEDICATED };
 enum config_locale { LOCALE_EN = 0, LOCALE_DE };
 
 /* All defaults. */

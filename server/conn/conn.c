@@ -30,7 +30,7 @@ void conn_side_trim(struct conn *c) {
 		return;
 	if (side->in.len == 0)
 		buf_fini(&side->in);
-	if (side->in.len > 0 || side->is_resuming || side->detail[0] != '\0')
+	if (side->in.len > 0 || side->is_resuming || side->deflater != NULL || side->detail[0] != '\0')
 		return;
 	mem_free(side);
 	c->side = NULL;
@@ -257,6 +257,7 @@ void conn_close(struct conn *c, enum close_reason reason, const char *detail) {
 void conn_free(struct conn *c) {
 	if (c->side != NULL) {
 		buf_fini(&c->side->in);
+		ws_deflater_free(&c->side->deflater);
 		mem_free(c->side);
 	}
 	ws_reader_fini(&c->reader);

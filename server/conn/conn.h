@@ -60,6 +60,7 @@ struct conn_host {
 struct conn_settings {
 	uint64_t heartbeat_ms, handshake_ms, send_timeout_ms;
 	size_t client_queue_bytes;
+	struct ws_deflate_settings deflate;
 };
 
 /* --- all connections of a process --- */
@@ -92,9 +93,14 @@ void conn_refuse(struct conn *c, unsigned status, const char *sentence, const ch
 void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
     uint32_t max_message_bytes);
 
+/* What the peer takes of what many share, since the upgrade: CONN_PLAIN, or the window bits of messages that are deflated each for
+ * itself (it takes plain ones, too). */
+enum { CONN_PLAIN = 0 };
+uint8_t conn_wire(const struct conn *c);
+
 /* A message to the peer: text or binary. Copies. Ignored unless OPEN. */
 void conn_send(struct conn *c, uint8_t opcode, struct slice data);
-/* Whole frames, ready for the wire, shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
+/* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
  * OPEN. A client that is too far behind is closed (slow_client). */
 void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);
 /* detail: further words for close frame and log, or NULL. A close frame is sent if the table has a code. */

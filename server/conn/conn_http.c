@@ -134,16 +134,19 @@ void conn_http_timeout(struct conn *c) {
 
 void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
     uint32_t max_message_bytes) {
+	struct ws_deflate_terms deflate;
 	struct buf b;
+	bool is_deflate;
 
 	BUG_ON(c->state != CONN_ANSWER && c->state < CONN_LINGER);
 	if (c->state != CONN_ANSWER)
 		return;
 	buf_init(&b, RESPONSE_HEAD_BYTES);
-	ws_handshake_accept(r, SLICE_EMPTY, &b);
+	ws_reader_init(&c->reader, max_message_bytes);
+	is_deflate = conn_deflate_agree(c, r, &deflate);
+	ws_handshake_accept(r, SLICE_EMPTY, is_deflate ? &deflate : NULL, &b);
 	conn_queue(c, rcbuf_copy(buf_slice(&b)));
 	buf_fini(&b);
-	ws_reader_init(&c->reader, max_message_bytes);
 	c->ops = ops;
 	c->user = user;
 	c->was_open = true;

@@ -6,6 +6,7 @@
  * conn_io.c    receiving, queueing, flushing, holding back who does not take its data
  * conn_http.c  requests and responses
  * conn_ws.c    frames in and out, the close handshake
+ * conn_deflate.c  what is compressed on its way out
  * conn_log.c   its lines in the log
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
@@ -40,6 +41,7 @@ struct conn_side {
 	size_t need;			/* BODY: bytes of the whole request */
 	struct conn *resume_next;	/* on conns.resume */
 	bool is_resuming;		/* is it there? */
+	struct ws_deflater *deflater;	/* owned; the context of what we send, since the first message compressed with it */
 	char detail[CONN_DETAIL_MAX];	/* of the reason it ends for; for the log */
 };
 
@@ -79,6 +81,8 @@ struct conn {
 	bool was_open : 1;
 	bool is_leaving : 1;	/* on_closed or on_gone was called */
 	bool is_unanswered : 1;	/* our close frame was */
+	bool has_context : 1;	/* what it gets is compressed with a context of its own ... */
+	uint8_t window_bits : 4; /* ... of so many bits, or without one; 0: it gets nothing compressed */
 };
 
 struct conns {
@@ -94,6 +98,7 @@ struct conns {
 	struct conn *flush, *resume;
 	size_t count;
 	size_t queued_bytes;		/* over all out-queues */
+	struct buf deflated;		/* one message on its way out */
 	uint64_t drain_start_ms, drain_spread_ms;
 	size_t drain_total, drain_done;
 	bool is_refusing, is_draining;
@@ -149,6 +154,16 @@ void conn_ws_input(struct conn *c, struct slice in);
 void conn_ws_ping(struct conn *c);
 /* Queues a close frame; code 0: without code and reason. */
 void conn_ws_send_close(struct conn *c, uint16_t code, const char *reason);
+
+/* --- conn_deflate.c --- */
+/* Agrees on compression, if the request offers it in a way that suits. False: no. */
+bool conn_deflate_agree(struct conn *c, const struct http_request *r, struct ws_deflate_terms *terms);
+/* The message compressed, borrowed until the next one; false: it goes as it is, or the connection was closed. */
+bool conn_deflate_message(struct conn *c, struct slice message, struct slice *deflated);
+/* Plain frames for one that has a context. Returns owned: the same frames, messages compressed as far as it is worth it; NULL: no
+ * memory. */
+struct rcbuf *conn_deflate_frames(struct conn *c, const struct rcbuf *frames);
+void conn_deflate_count(struct conns *cs);
 
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */

@@ -7,10 +7,10 @@ enum { CLOSE_CODE_NONE = 1005 };
 
 /* --- out --- */
 
-/* False: no memory. */
-static bool queue_frame(struct conn *c, uint8_t opcode, struct slice payload) {
+/* `first`: opcode, and WS_RSV1 if it is compressed. False: no memory. */
+static bool queue_frame(struct conn *c, uint8_t first, struct slice payload) {
 	uint8_t header[WS_SERVER_HEADER_MAX];
-	size_t header_len = ws_frame_header(header, WS_FIN | opcode, payload.len);
+	size_t header_len = ws_frame_header(header, WS_FIN | first, payload.len);
 	struct rcbuf *r = rcbuf_try_new(header_len + payload.len);
 
 	if (r == NULL)
@@ -18,7 +18,7 @@ static bool queue_frame(struct conn *c, uint8_t opcode, struct slice payload) {
 	rcbuf_add(r, slice_of(header, header_len));
 	rcbuf_add(r, payload);
 	if (log_is_on(LOG_DEBUG))
-		conn_log_frame(c, "frame out", opcode, payload.len, 1);
+		conn_log_frame(c, "frame out", first & ~WS_RSV1, payload.len, 1);
 	conn_queue(c, r);
 	return true;
 }
@@ -53,6 +53,8 @@ static void count_sent(struct conn *c, uint32_t messages) {
 void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
 	if (c->state != CONN_OPEN || is_too_slow(c))
 		return;
+	if (conn_deflate_message(c, data, &data))
+		opcode |= WS_RSV1;
 	if (!queue_frame(c, opcode, data)) {
 		conn_close(c, CLOSE_internal_error, "no memory for a message");
 		return;
@@ -65,7 +67,17 @@ void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages) {
 		return;
 	if (log_is_on(LOG_DEBUG))
 		conn_log_frame(c, "frame out", WS_CONTINUATION, frames->len, messages);
-	conn_queue_shared(c, frames);
+	if (!c->has_context) {
+		conn_queue_shared(c, frames);
+	} else {
+		struct rcbuf *own = conn_deflate_frames(c, frames);
+
+		if (own == NULL) {
+			conn_close(c, CLOSE_internal_error, "no memory for a message");
+			return;
+		}
+		conn_queue(c, own);
+	}
 	count_sent(c, messages);
 }
 
@@ -128,12 +140,14 @@ static void on_peer_close(struct conn *c, const struct ws_item *item) {
 		conn_linger(c);
 }
 
-static enum close_reason reason_of_bad(uint16_t code) {
+static enum close_reason reason_of_bad(const struct ws_item *item) {
 	static const enum close_reason reasons[] = { CLOSE_bad_data, CLOSE_bad_utf8, CLOSE_policy, CLOSE_too_big,
 		CLOSE_internal_error };
 
+	if (item->is_corrupt)
+		return CLOSE_bad_compression;
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
-		if (close_reason_code(reasons[i]) == code)
+		if (close_reason_code(reasons[i]) == item->close_code)
 			return reasons[i];
 	}
 	return CLOSE_protocol_error;
@@ -145,7 +159,7 @@ static void on_bad(struct conn *c, const struct ws_item *item) {
 	if (c->state == CONN_CLOSING)
 		conn_linger(c);
 	else
-		conn_close(c, reason_of_bad(item->close_code), item->sentence);
+		conn_close(c, reason_of_bad(item), item->sentence);
 }
 
 static void log_item(const struct conn *c, const struct ws_item *item) {

@@ -137,6 +137,8 @@ void conns_turn_end(struct conns *cs) {
 	flush_all(cs);
 	reap(cs);
 	stat_set(STAT_client_queue_bytes, cs->queued_bytes);
+	if (cs->settings.deflate.mode != WS_DEFLATE_OFF)
+		conn_deflate_count(cs);
 }
 
 /* --- life --- */
@@ -149,6 +151,8 @@ struct conns *conns_new(struct evloop *loop, const struct conn_settings *setting
 	cs->host = *host;
 	id_source_init(&cs->ids);
 	wheel_init(&cs->wheel, evloop_now_ms(loop));
+	/* Enough for what compressing makes larger. */
+	buf_init(&cs->deflated, 2 * WS_DEFLATE_MOST_BYTES);
 	list_init(&cs->all);
 	list_init(&cs->dead);
 	evloop_timer_init(loop, &cs->tick, on_tick, cs);
@@ -170,6 +174,7 @@ void conns_free(struct conns **cs) {
 	evloop_timer_stop(&s->tick);
 	evloop_timer_stop(&s->resume_timer);
 	evloop_timer_stop(&s->drain_timer);
+	buf_fini(&s->deflated);
 	mem_free(s);
 	*cs = NULL;
 }

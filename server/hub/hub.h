@@ -75,6 +75,7 @@ struct hub_settings {
 	uint32_t slot;
 	size_t link_queue_bytes, link_message_bytes;
 	uint64_t broker_timeout_ms, linger_ms;
+	struct ws_deflate_settings deflate;
 };
 
 /* Returns owned. `forms` is an array of `form_count` forms that outlives the hub; hub_client.form is an index into it. */

@@ -6,6 +6,7 @@
 
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
+#include "server/ws/ws_deflate.h"
 
 enum { MS = 1000 };
 
@@ -92,6 +93,21 @@ static void on_turn_end(void *arg) {
 		evloop_stop(s->loop);
 }
 
+static struct ws_deflate_settings deflate_settings(const struct config *config) {
+	static const enum ws_deflate_mode modes[] = {
+		[COMPRESSION_OFF] = WS_DEFLATE_OFF,
+		[COMPRESSION_SHARED] = WS_DEFLATE_SHARED,
+		[COMPRESSION_DEDICATED] = WS_DEFLATE_DEDICATED,
+	};
+
+	return (struct ws_deflate_settings){
+		.mode = modes[config->compression],
+		.level = (int)config->compression_level,
+		.min_bytes = (size_t)config->compression_min_bytes,
+		.memory = (size_t)config->compression_memory,
+	};
+}
+
 void service_init(struct service *s, const struct heritage *h, int role, const struct hub_form *forms, size_t form_count,
     const struct conn_host *host) {
 	const struct config *config = h->config;
@@ -100,6 +116,7 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		.handshake_ms = (uint64_t)config->handshake_seconds * MS,
 		.send_timeout_ms = (uint64_t)config->send_timeout_seconds * MS,
 		.client_queue_bytes = (size_t)config->client_queue_bytes,
+		.deflate = deflate_settings(config),
 	};
 	struct hub_settings hub_settings = {
 		.broker = h->broker,
@@ -109,6 +126,7 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		.link_message_bytes = config_link_message_bytes(config),
 		.broker_timeout_ms = (uint64_t)config->broker_timeout_ms,
 		.linger_ms = (uint64_t)config->channel_linger_seconds * MS,
+		.deflate = deflate_settings(config),
 	};
 
 	*s = (struct service){ .heritage = h };
@@ -134,4 +152,5 @@ void service_fini(struct service *s) {
 	evloop_io_stop(&s->control);
 	evloop_free(&s->loop);
 	outq_free_spare();
+	ws_deflate_free_shared();
 }

@@ -11,6 +11,19 @@ size_t ws_frame_header(uint8_t out[WS_SERVER_HEADER_MAX], uint8_t first, uint64_
 	return 2 + length_bytes;
 }
 
+size_t ws_frame_split(struct slice frames, uint8_t *first, struct slice *payload) {
+	size_t length_bytes = frames.ptr[1] < 126 ? 0 : frames.ptr[1] == 126 ? 2 : 8, bytes = 0;
+
+	*first = frames.ptr[0];
+	if (length_bytes == 0)
+		bytes = frames.ptr[1];
+	for (size_t i = 0; i < length_bytes; i++)
+		bytes = bytes << 8 | frames.ptr[2 + i];
+	BUG_ON(2 + length_bytes > frames.len || bytes > frames.len - 2 - length_bytes);
+	*payload = slice_of(frames.ptr + 2 + length_bytes, bytes);
+	return 2 + length_bytes + bytes;
+}
+
 void ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset) {
 	uint8_t turned[8];
 	uint64_t wide, block[4];

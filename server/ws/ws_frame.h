@@ -19,6 +19,8 @@ enum { WS_HEADER_MAX = 14, WS_SERVER_HEADER_MAX = 10, WS_CONTROL_MAX = 125 };
 
 /* Header of an unmasked frame, as a server sends it; its length (2, 4 or 10). `first`: WS_FIN | opcode. */
 size_t ws_frame_header(uint8_t out[WS_SERVER_HEADER_MAX], uint8_t first, uint64_t payload_bytes);
+/* The other way round, for frames of our own: the length of the first one, header and payload. */
+size_t ws_frame_split(struct slice frames, uint8_t *first, struct slice *payload);
 /* XORs in place; `offset` is the position of data in the payload. */
 void ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
 

@@ -3,6 +3,7 @@
 
 #include "common/base/codec.h"
 #include "common/base/digest.h"
+#include "server/ws/ws_extension.h"
 
 enum { KEY_BYTES = 16 };
 
@@ -56,10 +57,13 @@ bool ws_handshake_check(const struct http_request *r, struct ws_refusal *why) {
 	/* RFC 6455 gives it no meaning, and it could not be told from the first frame. */
 	if (r->content_length > 0)
 		return refuse(why, 400, "a WebSocket handshake has no body", NULL);
+	if (!ws_extension_is_valid(r))
+		return refuse(why, 400, "the Sec-WebSocket-Extensions header is malformed", NULL);
 	return check_version(r, why) && check_key(r, why);
 }
 
-void ws_handshake_accept(const struct http_request *r, struct slice protocol, struct buf *out) {
+void ws_handshake_accept(const struct http_request *r, struct slice protocol, const struct ws_deflate_terms *deflate,
+    struct buf *out) {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	struct slice key = http_header_find(r, "sec-websocket-key", NULL);
 	uint8_t joined[BASE64_LEN(KEY_BYTES) + sizeof(guid) - 1], digest[SHA1_BYTES];
@@ -73,5 +77,7 @@ void ws_handshake_accept(const struct http_request *r, struct slice protocol, st
 	buf_addf(out, "HTTP/1.1 101 Switching Protocols\r\n" UPGRADE_HEADERS "Sec-WebSocket-Accept: %s\r\n", accept);
 	if (protocol.len > 0)
 		buf_addf(out, "Sec-WebSocket-Protocol: %.*s\r\n", SLICE_ARGS(protocol));
+	if (deflate != NULL)
+		ws_extension_answer(deflate, out);
 	buf_add_text(out, "\r\n");
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/buf.h"
 #include "server/http/http_request.h"
+#include "server/ws/ws_deflate.h"
 
 struct ws_refusal {
 	unsigned status;
@@ -18,7 +19,8 @@ bool ws_handshake_is_wanted(const struct http_request *r);
 /* False: refused, *why says how. 426 when no or another upgrade is asked for or the version is not 13, 405 when it is no
  * GET, 400 for everything malformed. */
 bool ws_handshake_check(const struct http_request *r, struct ws_refusal *why) MUST_CHECK;
-/* The 101. r has passed the check; protocol: the chosen subprotocol or empty. */
-void ws_handshake_accept(const struct http_request *r, struct slice protocol, struct buf *out);
+/* The 101. r has passed the check; protocol: the chosen subprotocol or empty; deflate: the terms agreed on or NULL. */
+void ws_handshake_accept(const struct http_request *r, struct slice protocol, const struct ws_deflate_terms *deflate,
+    struct buf *out);
 
 #endif

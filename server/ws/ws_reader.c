@@ -29,6 +29,9 @@ struct ws_partial {
 	uint8_t opcode;			/* of the open message; WS_CONTINUATION: none is open */
 	struct utf8_state utf8;		/* of the open message, if text */
 	uint32_t frames;
+	bool is_compressed;		/* the open message */
+	uint64_t compressed_bytes;	/* of it, so far */
+	struct ws_inflater *inflater;	/* owned; while a compressed message is open, or as long as the client keeps its context */
 	struct frame frame;
 	struct buf message;		/* payload of the open message so far */
 	uint8_t control[WS_CONTROL_MAX];	/* frame.done bytes of a control frame */
@@ -38,9 +41,17 @@ void ws_reader_init(struct ws_reader *r, uint32_t max_message_bytes) {
 	*r = (struct ws_reader){ .max_message_bytes = max_message_bytes };
 }
 
+void ws_reader_set_deflate(struct ws_reader *r, const struct ws_deflate_terms *terms) {
+	r->may_deflate = true;
+	r->client_keeps = terms->client_keeps;
+	r->client_bits = terms->client_bits;
+}
+
 void ws_reader_fini(struct ws_reader *r) {
-	if (r->partial != NULL)
+	if (r->partial != NULL) {
 		buf_fini(&r->partial->message);
+		ws_inflater_release(&r->partial->inflater);
+	}
 	mem_free(r->partial);
 	r->partial = NULL;
 }
@@ -65,6 +76,9 @@ static struct ws_item item_bad(uint16_t close_code, const char *sentence) {
 	return (struct ws_item){ .type = WS_ITEM_BAD, .close_code = close_code, .sentence = sentence };
 }
 
+static const char too_big[] = "the message is larger than this server accepts";
+static const char bad_text[] = "the text is not valid UTF-8";
+
 static struct ws_partial *keep(struct ws_reader *r) {
 	if (r->partial == NULL) {
 		r->partial = mem_zalloc(sizeof(*r->partial));
@@ -84,8 +98,11 @@ static void release(struct ws_reader *r) {
 		p->opcode = WS_CONTINUATION;
 		p->is_handed_out = false;
 		p->frames = 0;
+		p->is_compressed = false;
+		if (!r->client_keeps)
+			ws_inflater_release(&p->inflater);
 	}
-	if (!p->is_in_frame && p->header_have == 0 && p->opcode == WS_CONTINUATION)
+	if (!p->is_in_frame && p->header_have == 0 && p->opcode == WS_CONTINUATION && p->inflater == NULL)
 		ws_reader_fini(r);
 }
 
@@ -93,13 +110,21 @@ static bool is_message_open(const struct ws_reader *r) {
 	return r->partial != NULL && r->partial->opcode != WS_CONTINUATION;
 }
 
+/* The message that a data frame with this first byte belongs to. */
+static bool is_compressed(const struct ws_reader *r, uint8_t first) {
+	return is_message_open(r) ? r->partial->is_compressed : (first & WS_RSV1) != 0;
+}
+
 /* The first two bytes: NULL, or why the frame is refused. */
 static const char *check_first(const struct ws_reader *r, uint8_t first) {
 	uint8_t opcode = first & OPCODE_BITS;
 	bool is_control = (opcode & CONTROL_BIT) != 0;
 
-	if ((first & RSV_BITS) != 0)
+	if ((first & RSV_BITS) != 0 && !r->may_deflate)
 		return "a reserved bit is set, but no extension was agreed on";
+	/* RFC 7692, 6: the first frame of a message says whether it is compressed. */
+	if ((first & (WS_RSV2 | WS_RSV3)) != 0 || ((first & WS_RSV1) != 0 && (is_control || opcode == WS_CONTINUATION)))
+		return "a reserved bit is set where no extension agreed on has a use for it";
 	if (is_control ? opcode > WS_PONG : opcode > WS_BINARY)
 		return "the opcode is reserved";
 	if (is_control && (first & WS_FIN) == 0)
@@ -127,16 +152,23 @@ static uint64_t read_big_endian(const uint8_t *at, size_t bytes) {
 	return value;
 }
 
+/* How much payload the message may still have. What compressing makes larger has its place, but is bounded, too. */
+static uint64_t payload_left(const struct ws_reader *r, uint8_t first) {
+	bool is_open = is_message_open(r);
+
+	if (is_compressed(r, first))
+		return 2 * (uint64_t)r->max_message_bytes + 1024 - (is_open ? r->partial->compressed_bytes : 0);
+	return r->max_message_bytes - (is_open ? r->partial->message.len : 0);
+}
+
 /* False: *bad says why. */
 static bool check_length(const struct ws_reader *r, const struct frame *f, size_t length_bytes, struct ws_item *bad) {
-	uint64_t before = is_message_open(r) ? r->partial->message.len : 0;
-
 	if (length_bytes == 8 && f->bytes >> 63 != 0)
 		*bad = item_bad(1002, "the highest bit of the length must be 0");
 	else if ((length_bytes == 2 && f->bytes < 126) || (length_bytes == 8 && f->bytes <= UINT16_MAX))
 		*bad = item_bad(1002, "the length must be encoded in as few bytes as possible");
-	else if ((f->first & CONTROL_BIT) == 0 && f->bytes > r->max_message_bytes - before)
-		*bad = item_bad(1009, "the message is larger than this server accepts");
+	else if ((f->first & CONTROL_BIT) == 0 && f->bytes > payload_left(r, f->first))
+		*bad = item_bad(1009, too_big);
 	else
 		return true;
 	return false;
@@ -272,6 +304,71 @@ static struct ws_item keep_data(struct ws_reader *r, const struct frame *f, stru
 	return item_message(p->opcode, &p->utf8, buf_slice(&p->message), p->frames);
 }
 
+/* False: no memory. */
+static bool open_compressed(struct ws_reader *r, uint8_t opcode) {
+	struct ws_partial *p = keep(r);
+
+	p->opcode = opcode;
+	p->utf8 = (struct utf8_state){ 0 };
+	p->is_compressed = true;
+	p->compressed_bytes = 0;
+	if (p->inflater == NULL)
+		p->inflater = r->client_keeps ? ws_inflater_new(r->client_bits) : ws_inflater_borrow();
+	return p->inflater != NULL;
+}
+
+static struct ws_item item_of_inflating(enum ws_inflate_result result) {
+	struct ws_item item;
+
+	switch (result) {
+	case WS_INFLATE_TOO_BIG:
+		return item_bad(1009, too_big);
+	case WS_INFLATE_CORRUPT:
+		item = item_bad(1007, "the compressed data is corrupt");
+		item.is_corrupt = true;
+		return item;
+	case WS_INFLATE_OK:
+	case WS_INFLATE_NO_MEMORY:
+		break;
+	}
+	return item_bad(1011, "out of memory");
+}
+
+/* Inflates what is there. */
+static struct ws_item inflate_part(struct ws_partial *p, struct slice part, bool is_last) {
+	size_t before = p->message.len;
+	enum ws_inflate_result result = ws_inflater_add(p->inflater, part, &p->message);
+
+	if (result == WS_INFLATE_OK && is_last)
+		result = ws_inflater_end(p->inflater, &p->message);
+	/* What came out before an error came first. */
+	if (p->opcode == WS_TEXT && p->message.len > before &&
+	    !utf8_feed(&p->utf8, slice_skip(buf_slice(&p->message), before)))
+		return item_bad(1007, bad_text);
+	if (result != WS_INFLATE_OK)
+		return item_of_inflating(result);
+	if (!is_last)
+		return item_more();
+	p->is_handed_out = true;
+	return item_message(p->opcode, &p->utf8, buf_slice(&p->message), p->frames);
+}
+
+static struct ws_item take_compressed(struct ws_reader *r, struct slice *in, struct frame *f) {
+	bool is_begun = r->partial != NULL && r->partial->is_in_frame;
+	struct slice part = take_payload(in, f);
+	struct ws_partial *p;
+
+	if (!is_message_open(r) && !open_compressed(r, f->first & OPCODE_BITS))
+		return item_bad(1011, "out of memory");
+	p = r->partial;
+	if (!is_begun)
+		p->frames++;
+	p->compressed_bytes += part.len;
+	p->frame = *f;
+	p->is_in_frame = f->done < f->bytes;
+	return inflate_part(p, part, !p->is_in_frame && (f->first & WS_FIN) != 0);
+}
+
 static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct frame *f) {
 	bool is_begun = r->partial != NULL && r->partial->is_in_frame;
 	uint8_t opcode = is_message_open(r) ? r->partial->opcode : f->first & OPCODE_BITS;
@@ -281,7 +378,7 @@ static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct fr
 	if (is_message_open(r))
 		utf8 = r->partial->utf8;
 	if (opcode == WS_TEXT && !utf8_feed(&utf8, part))
-		return item_bad(1007, "the text is not valid UTF-8");
+		return item_bad(1007, bad_text);
 	if (!is_message_open(r) && f->done == f->bytes && (f->first & WS_FIN) != 0)
 		return item_message(opcode, &utf8, part, 1);
 	keep(r)->opcode = opcode;
@@ -301,7 +398,10 @@ struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in) {
 			f = r->partial->frame;
 		else if (!take_header(r, in, &f, &item))
 			return item;
-		item = (f.first & CONTROL_BIT) != 0 ? take_control(r, in, &f) : take_data(r, in, &f);
+		if ((f.first & CONTROL_BIT) != 0)
+			item = take_control(r, in, &f);
+		else
+			item = is_compressed(r, f.first) ? take_compressed(r, in, &f) : take_data(r, in, &f);
 	} while (item.type == WS_ITEM_MORE && in->len > 0);
 	return item;
 }

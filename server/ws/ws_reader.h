@@ -6,11 +6,13 @@
  * Memory:    none while no message or frame is half received; a message that lies whole in the input is handed out from there,
  *            without a copy. Else what has arrived is kept in a buffer that grows with what really came (never with what a
  *            header claims), up to max_message_bytes.
- * Later:     permessage-deflate takes its place between frames and messages, behind `rsv_allowed`.
+ *            A compressed message is inflated as it arrives; the bound is on what comes out, while it comes out. Its inflater is
+ *            borrowed from a first byte to its last, unless the client keeps its context.
  */
 #ifndef SERVER_WS_WS_READER_H
 #define SERVER_WS_WS_READER_H
 
+#include "server/ws/ws_deflate.h"
 #include "server/ws/ws_frame.h"
 
 struct ws_partial;
@@ -18,6 +20,9 @@ struct ws_partial;
 struct ws_reader {
 	struct ws_partial *partial;	/* NULL between messages */
 	uint32_t max_message_bytes;
+	bool may_deflate;	/* permessage-deflate is agreed on */
+	bool client_keeps;	/* its context, from one message to the next */
+	uint8_t client_bits;
 };
 
 enum ws_item_type {
@@ -33,16 +38,19 @@ enum ws_item_type {
 struct ws_item {
 	enum ws_item_type type;
 	uint16_t close_code;
+	bool is_corrupt;	/* BAD: of what the message was compressed to */
 	const char *sentence;	/* static */
 	struct slice data;	/* borrowed until the next call */
 	uint32_t frames;	/* how many frames the message came in; for the log */
 };
 
 void ws_reader_init(struct ws_reader *r, uint32_t max_message_bytes);
+/* Before anything is fed. */
+void ws_reader_set_deflate(struct ws_reader *r, const struct ws_deflate_terms *terms);
 void ws_reader_fini(struct ws_reader *r);
 /* Advances *in past what was used, and changes those bytes (unmasking). Call until WS_ITEM_MORE. */
 struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in);
-/* Bytes kept between calls. */
+/* Bytes kept between calls, without zlib's own. */
 size_t ws_reader_kept_bytes(const struct ws_reader *r);
 
 /* May this code stand in a close frame (RFC 6455, 7.4)? */

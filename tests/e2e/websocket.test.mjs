@@ -140,7 +140,7 @@ story('the opening handshake', {}, async (herold, t) => {
 		const key = randomBytes(16).toString('base64')
 
 		raw.write(handshake({ path: '/echo?x=1', headers: { Upgrade: 'h2c, WebSocket', Connection: 'keep-alive, upgrade', Origin: 'http://elsewhere.example',
-			'Sec-WebSocket-Key': key, 'Sec-WebSocket-Extensions': 'permessage-deflate', 'Sec-WebSocket-Protocol': 'chat' } }))
+			'Sec-WebSocket-Key': key, 'Sec-WebSocket-Extensions': 'x-unknown; a=1', 'Sec-WebSocket-Protocol': 'chat' } }))
 		const { status, headers } = await raw.response()
 
 		assert.equal(status, 101)

@@ -384,7 +384,8 @@ void join_live(struct test_client *c, const char *channel, uint64_t offset) {
 /* --- the whole --- */
 
 void hub_fixture_open(void) {
-	static const struct conn_settings conn_settings = { 60000, 60000, 60000, TEST_CLIENT_QUEUE_BYTES };
+	static const struct conn_settings conn_settings = { .heartbeat_ms = 60000, .handshake_ms = 60000, .send_timeout_ms = 60000,
+		.client_queue_bytes = TEST_CLIENT_QUEUE_BYTES };
 	struct hub_settings settings = {
 		.role = HUB_WORKER,
 		.link_queue_bytes = 4 << 20,

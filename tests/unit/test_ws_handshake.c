@@ -97,11 +97,11 @@ START_TEST(answer) {
 	buf_init(&out, 4096);
 	parse(vectors[0].head);
 	ck_assert(ws_handshake_is_wanted(&request));
-	ws_handshake_accept(&request, SLICE_EMPTY, &out);
+	ws_handshake_accept(&request, SLICE_EMPTY, NULL, &out);
 	ck_assert(slice_eq_text(buf_slice(&out), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
 	buf_reset(&out);
-	ws_handshake_accept(&request, slice_text("chat"), &out);
+	ws_handshake_accept(&request, slice_text("chat"), NULL, &out);
 	ck_assert(slice_eq_text(buf_slice(&out), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n"));
 	buf_fini(&out);
