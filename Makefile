@@ -8,7 +8,7 @@ BIN := $(if $(filter release,$(MODE)),build,$(BUILD))
 CC ?= cc
 PKG_CONFIG ?= pkg-config
 PACKAGES_COMMON := libevent_core libcrypto libbsd
-PACKAGES_SERVER := jansson zlib
+PACKAGES_SERVER := libssl jansson zlib
 PACKAGES_TEST := check
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

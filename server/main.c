@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/svc/proc.h"
+#include "server/master/certificates.h"
 #include "server/master/config_file.h"
 #include "server/master/healthcheck.h"
 #include "server/master/master.h"
@@ -104,6 +105,9 @@ static int run_configured(enum action action, const struct config_source *source
 	int status;
 
 	if (!config_load(&config, source, &e)) {
+		fprintf(stderr, "herold: %s\n", e.text);
+		status = HEROLD_EXIT_CONFIG;
+	} else if (action == ACTION_CHECK && !certificates_check(&config, &e)) {
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
 	} else if (action == ACTION_CHECK) {

@@ -130,18 +130,25 @@ void outq_consume(struct outq *q, size_t n) {
 	}
 }
 
-void outq_drop_unstarted(struct outq *q) {
-	struct rcbuf *begun = NULL;
-	uint32_t sent = q->front_sent;
+void outq_drop_behind(struct outq *q, size_t n) {
+	struct outq old = *q, kept = { 0 };
+	size_t begun = old.front_sent + n, passed = 0;
 
-	if (sent > 0)
-		begun = rcbuf_ref(q->first->slot[q->first->begin]);
+	/* Each buffer that begins before the line is kept whole. */
+	for (const struct outq_chunk *c = old.first; c != NULL && passed < begun; c = c->next) {
+		for (uint32_t i = c->begin; i < c->end && passed < begun; i++) {
+			passed += c->slot[i]->len;
+			outq_add(&kept, c->slot[i]);
+		}
+	}
+	kept.front_sent = old.front_sent;
+	kept.bytes -= old.front_sent;
 	outq_fini(q);
-	if (begun == NULL)
-		return;
-	push(q, begun);
-	q->front_sent = sent;
-	q->bytes = begun->len - sent;
+	*q = kept;
+}
+
+void outq_drop_unstarted(struct outq *q) {
+	outq_drop_behind(q, 0);
 }
 
 void outq_append(struct outq *to, struct outq *from) {

@@ -32,6 +32,8 @@ size_t outq_iovec(const struct outq *q, struct iovec *iov, size_t max);
 void outq_consume(struct outq *q, size_t n);
 /* Drops everything but the rest of a first buffer that is partly sent (whose end the peer needs to stay in step). */
 void outq_drop_unstarted(struct outq *q);
+/* The same, as if the first n bytes of the queue were sent, too. */
+void outq_drop_behind(struct outq *q, size_t n);
 /* Moves all of `from` behind `to`; `from` is empty afterwards. */
 void outq_append(struct outq *to, struct outq *from);
 /* Frees the chunks kept for reuse, at exit. */

@@ -221,16 +221,30 @@ bool config_set_environment(struct config *c, char *const *environment, struct e
 	return true;
 }
 
-static bool check_addresses(const char *name, const struct text_list *list, struct errbuf *e) {
+static bool check_addresses(const char *name, const struct text_list *list, size_t least, struct errbuf *e) {
 	struct sock_addr address;
 	struct errbuf why;
 
-	if (list->count == 0 || list->count > LISTENERS_MAX)
-		return errbuf_set(e, "%s: %zu addresses are not allowed, but 1 to %d", name, list->count, LISTENERS_MAX);
+	if (list->count < least || list->count > LISTENERS_MAX)
+		return errbuf_set(e, "%s: %zu addresses are not allowed, but %zu to %d", name, list->count, least, LISTENERS_MAX);
 	for (size_t i = 0; i < list->count; i++) {
 		if (!sock_parse(list->item[i], &address, &why))
 			return errbuf_set(e, "%s: %.400s", name, why.text);
 	}
+	return true;
+}
+
+static bool check_tls(const struct config *c, struct errbuf *e) {
+	if (c->tls_key.count != c->tls_certificate.count)
+		return errbuf_set(e, "tls_key: %zu files are not allowed, but as many as tls_certificate has (%zu)", c->tls_key.count,
+		    c->tls_certificate.count);
+	if (c->tls_ocsp_file.count > c->tls_certificate.count)
+		return errbuf_set(e, "tls_ocsp_file: %zu files are not allowed, but at most as many as tls_certificate has (%zu)",
+		    c->tls_ocsp_file.count, c->tls_certificate.count);
+	if (c->tls_self_signed == SWITCH_ON && c->tls_certificate.count > 0)
+		return errbuf_set(e, "tls_self_signed: \"on\" is not allowed beside tls_certificate");
+	if (c->tls_listen.count > 0 && c->tls_certificate.count == 0 && c->tls_self_signed == SWITCH_OFF)
+		return errbuf_set(e, "tls_listen: there is no tls_certificate (tls_self_signed=on makes one, for trying things out)");
 	return true;
 }
 
@@ -242,7 +256,8 @@ bool config_check(const struct config *c, struct errbuf *e) {
 	if ((size_t)c->link_queue_bytes < 4 * config_link_message_bytes(c))
 		return errbuf_set(e, "link_queue_bytes: %lld is not allowed, but at least %zu, four times the largest message of the link "
 		    "(max_message_bytes + history_bytes + 256k)", (long long)c->link_queue_bytes, 4 * config_link_message_bytes(c));
-	return check_addresses("listen", &c->listen, e) && check_addresses("admin_listen", &c->admin_listen, e);
+	return check_tls(c, e) && check_addresses("listen", &c->listen, c->tls_listen.count > 0 ? 0 : 1, e) &&
+	    check_addresses("tls_listen", &c->tls_listen, 0, e) && check_addresses("admin_listen", &c->admin_listen, 1, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {
@@ -281,6 +296,28 @@ void config_add_changes(const struct config *a, const struct config *b, bool by_
 			buf_add_u8(out, ',');
 		buf_add_text(out, o->name);
 	}
+}
+
+static void swap_lists(struct text_list *a, struct text_list *b) {
+	struct text_list old = *a;
+
+	*a = *b;
+	*b = old;
+}
+
+static void swap_texts(char **a, char **b) {
+	char *old = *a;
+
+	*a = *b;
+	*b = old;
+}
+
+void config_swap_tls(struct config *a, struct config *b) {
+	swap_lists(&a->tls_certificate, &b->tls_certificate);
+	swap_lists(&a->tls_key, &b->tls_key);
+	swap_lists(&a->tls_ocsp_file, &b->tls_ocsp_file);
+	swap_texts(&a->tls_client_ca, &b->tls_client_ca);
+	swap_texts(&a->tls_ticket_key_file, &b->tls_ticket_key_file);
 }
 
 size_t config_link_message_bytes(const struct config *c) {

@@ -84,6 +84,8 @@ struct id_source *conns_ids(struct conns *cs);
 
 /* Takes fd. */
 void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer);
+/* The same with TLS, which lives longer. */
+void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls);
 
 /* In HEAD/ANSWER only. Counts by status. */
 void conn_respond(struct conn *c, const struct http_response *response);

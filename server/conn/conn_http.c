@@ -126,8 +126,10 @@ static void refuse_drain(struct conn *c) {
 void conn_http_timeout(struct conn *c) {
 	if (!conn_http_is_idle(c))
 		refuse(c, CLOSE_handshake_timeout, 408, "The request was not complete in time.", NULL);
+	else if (c->has_answered)
+		conn_end(c, CLOSE_http_idle, NULL);
 	else
-		conn_end(c, c->has_answered ? CLOSE_http_idle : CLOSE_handshake_timeout, NULL);
+		conn_end(c, c->stream.is_handshaking ? CLOSE_tls_handshake_timeout : CLOSE_handshake_timeout, NULL);
 }
 
 /* --- the upgrade --- */

@@ -1,4 +1,6 @@
 /* conn_io - a connection's bytes: receiving, queueing, flushing, and holding back who does not take its data */
+#include <errno.h>
+
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
@@ -6,16 +8,25 @@ static size_t receive_room(const struct conn *c) {
 	return conn_is_http(c) ? conn_http_room(c) : CONN_RECEIVE_BYTES;
 }
 
+static bool is_receiving(const struct conn *c) {
+	return c->state != CONN_DEAD && !c->is_eof && !c->is_paused && receive_room(c) > 0;
+}
+
 void conn_watch(struct conn *c) {
 	short want = 0;
 
 	if (c->state == CONN_DEAD)
 		return;
-	if (!c->is_eof && !c->is_paused && receive_room(c) > 0)
-		want |= EVLOOP_READ;
+	/* Under TLS each may wait for the other; what it does not wait for would come again and again. */
+	if (is_receiving(c))
+		want |= c->stream.recv_wants_write ? EVLOOP_WRITE : EVLOOP_READ;
 	if (c->is_blocked)
-		want |= EVLOOP_WRITE;
+		want |= c->stream.send_wants_read ? EVLOOP_READ : EVLOOP_WRITE;
 	evloop_io_want(&c->io, want);
+	if (c->stream.has_more && is_receiving(c)) {
+		(void)conn_side(c);
+		conns_resume_later(c);
+	}
 }
 
 /* --- in --- */
@@ -64,13 +75,19 @@ static void on_eof(struct conn *c) {
 
 /* A client that has its whole answer may end as it likes. */
 static void on_broken(struct conn *c) {
-	conn_end(c, c->is_shut ? CLOSE_http_done : CLOSE_client_reset, NULL);
+	if (c->stream.is_tls && errno == EPROTO)
+		conn_end(c, c->stream.is_handshaking ? CLOSE_tls_handshake_failed : CLOSE_tls_error, stream_tls_trouble());
+	else if (c->stream.is_tls && errno == EUSERS)
+		conn_end(c, CLOSE_tls_handshakes_full, NULL);
+	else
+		conn_end(c, c->is_shut ? CLOSE_http_done : CLOSE_client_reset, NULL);
 }
 
 /* One recv per turn, so that nobody who sends much keeps the others waiting. */
 static void conn_receive(struct conn *c) {
 	struct conns *cs = c->cs;
 	size_t got, room = receive_room(c);
+	bool wanted_write = c->stream.recv_wants_write;
 
 	if (room == 0)
 		return;
@@ -89,6 +106,13 @@ static void conn_receive(struct conn *c) {
 		on_broken(c);
 		break;
 	}
+	if (c->stream.has_more || c->stream.recv_wants_write != wanted_write)
+		conn_watch(c);
+}
+
+void conn_receive_more(struct conn *c) {
+	if (c->stream.has_more && is_receiving(c))
+		conn_receive(c);
 }
 
 void conn_on_ready(int fd, short ready, void *arg) {
@@ -96,9 +120,9 @@ void conn_on_ready(int fd, short ready, void *arg) {
 
 	(void)fd;
 	/* Receiving first: a peer that sent its last words and is gone makes sending fail. */
-	if ((ready & EVLOOP_READ) != 0 && c->state != CONN_DEAD)
+	if ((ready & (c->stream.recv_wants_write ? EVLOOP_WRITE : EVLOOP_READ)) != 0 && is_receiving(c))
 		conn_receive(c);
-	if ((ready & EVLOOP_WRITE) != 0 && c->state != CONN_DEAD)
+	if (c->is_blocked && (ready & (c->stream.send_wants_read ? EVLOOP_READ : EVLOOP_WRITE)) != 0 && c->state != CONN_DEAD)
 		conn_flush(c);
 }
 
@@ -127,7 +151,7 @@ void conn_queue_shared(struct conn *c, struct rcbuf *r) {
 void conn_drop_unstarted(struct conn *c) {
 	size_t before = c->stream.out.bytes;
 
-	outq_drop_unstarted(&c->stream.out);
+	stream_drop_unstarted(&c->stream);
 	c->cs->queued_bytes -= before - c->stream.out.bytes;
 }
 

@@ -39,7 +39,7 @@ enum {
 struct conn_side {
 	struct buf in;			/* requests that came in but could not be used yet */
 	size_t need;			/* BODY: bytes of the whole request */
-	struct conn *resume_next;	/* on conns.resume */
+	struct conn *resume_next;	/* on conns.resume: for these requests, or for bytes that its stream has left */
 	bool is_resuming;		/* is it there? */
 	struct ws_deflater *deflater;	/* owned; the context of what we send, since the first message compressed with it */
 	char detail[CONN_DETAIL_MAX];	/* of the reason it ends for; for the log */
@@ -140,6 +140,8 @@ void conn_drop_unstarted(struct conn *c);
 void conn_flush(struct conn *c);
 /* Watches for what its state waits for. */
 void conn_watch(struct conn *c);
+/* What its stream has left, if it is to be read from. */
+void conn_receive_more(struct conn *c);
 
 /* --- conn_http.c --- */
 /* How many bytes of input it takes now. */

@@ -19,6 +19,14 @@ static void on_tick(void *arg) {
 		evloop_timer_start(&cs->tick, WHEEL_TICK_MS);
 }
 
+static void resume_one(struct conn *c) {
+	c->side->is_resuming = false;
+	if (c->state != CONN_DEAD && c->side->in.len > 0)
+		conn_http_input(c, SLICE_EMPTY);
+	conn_receive_more(c);
+	conn_side_trim(c);
+}
+
 static void on_resume(void *arg) {
 	struct conns *cs = arg;
 	struct conn *c = cs->resume;
@@ -27,9 +35,7 @@ static void on_resume(void *arg) {
 	while (c != NULL) {
 		struct conn *next = c->side->resume_next;
 
-		c->side->is_resuming = false;
-		if (c->state != CONN_DEAD)
-			conn_http_input(c, SLICE_EMPTY);
+		resume_one(c);
 		c = next;
 	}
 }
@@ -179,11 +185,8 @@ void conns_free(struct conns **cs) {
 	*cs = NULL;
 }
 
-void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
-	struct conn *c = mem_zalloc(sizeof(*c));
-
-	sock_tune_client(fd);
-	stream_plain_init(&c->stream, fd);
+static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer) {
+	sock_tune_client(c->stream.fd);
 	deadline_init(&c->deadline);
 	c->cs = cs;
 	c->peer = *peer;
@@ -194,12 +197,26 @@ void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
 	cs->count++;
 	stat_add(STAT_connections, 1);
 	stat_add(STAT_connections_accepted, 1);
-	evloop_io_start(cs->loop, &c->io, fd, EVLOOP_READ, conn_on_ready, c);
+	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
 	conn_arm(c);
 	if (!cs->is_ticking) {
 		cs->is_ticking = true;
 		evloop_timer_start(&cs->tick, WHEEL_TICK_MS);
 	}
+}
+
+void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	stream_plain_init(&c->stream, fd);
+	start(cs, c, peer);
+}
+
+void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	stream_tls_init(&c->stream, fd, tls);
+	start(cs, c, peer);
 }
 
 void conns_remove(struct conn *c) {

@@ -173,5 +173,8 @@ bool config_load(struct config *out, const struct config_source *source, struct 
 		if (!load_setting(out, source->settings[i], e))
 			return false;
 	}
+	if (out->tls_self_signed == SWITCH_ON && out->tls_listen.count == 0 &&
+	    !config_set(out, slice_text("tls_listen"), slice_text("0.0.0.0:8443"), e))
+		return false;
 	return config_check(out, e);
 }

@@ -110,6 +110,12 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 		.control_fd = control_fd, .slots = l->listeners->slots };
 	int status;
 
+	if (c->kind == PROCESS_WORKER) {
+		h.certificates = buf_slice(&l->certificates->bundle);
+		h.tickets = l->certificates->tickets;
+	} else {
+		certificates_close(l->certificates);
+	}
 	close(l->broker_fd);
 	close(l->stats_fd);
 	stats_use_block(l->stats, block);
@@ -119,6 +125,7 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 		listeners_drop_clients(l->listeners);
 	h.listeners = l->listeners->fd;
 	h.listeners_per_slot = l->listeners->per_slot;
+	h.plain_per_slot = l->listeners->plain_per_slot;
 	h.admin_listeners = l->listeners->admin_fd;
 	h.admin_listener_count = l->listeners->admin_count;
 	status = c->kind == PROCESS_WORKER ? worker_run(&h) : admin_run(&h);

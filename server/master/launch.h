@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "common/svc/config.h"
+#include "server/master/certificates.h"
 #include "server/master/child.h"
 #include "server/master/listeners.h"
 
@@ -14,6 +15,7 @@
 struct launcher {
 	const struct config *config;
 	struct listeners *listeners;
+	struct certificates *certificates;
 	struct stats_map *stats;
 	int stats_fd;
 	struct sock_addr broker;

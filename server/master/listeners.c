@@ -31,13 +31,17 @@ static int *no_sockets(int count) {
 }
 
 bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) {
-	*l = (struct listeners){ .slots = slots, .per_slot = (int)c->listen.count, .admin_count = (int)c->admin_listen.count };
+	*l = (struct listeners){ .slots = slots, .admin_count = (int)c->admin_listen.count };
+	l->plain_per_slot = (int)c->listen.count;
+	l->per_slot = l->plain_per_slot + (int)c->tls_listen.count;
 	l->fd = no_sockets(slots * l->per_slot);
 	l->admin_fd = no_sockets(l->admin_count);
 	l->address = mem_zalloc((size_t)l->per_slot * sizeof(*l->address));
 	l->admin_address = mem_zalloc((size_t)l->admin_count * sizeof(*l->admin_address));
 	for (int i = 0; i < l->per_slot; i++) {
-		if (!open_address(&l->address[i], c->listen.item[i], &l->fd[i], slots, l->per_slot, e))
+		const char *text = i < l->plain_per_slot ? c->listen.item[i] : c->tls_listen.item[i - l->plain_per_slot];
+
+		if (!open_address(&l->address[i], text, &l->fd[i], slots, l->per_slot, e))
 			goto fail;
 	}
 	for (int i = 0; i < l->admin_count; i++) {

@@ -12,6 +12,7 @@
 
 struct listeners {
 	int slots, per_slot, admin_count;
+	int plain_per_slot;		/* those that come first: without TLS */
 	int *fd;			/* [slot * per_slot + i] */
 	int *admin_fd;
 	struct sock_addr *address;	/* [per_slot], with the ports that the system chose */

@@ -13,6 +13,7 @@
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
 #include "server/master/launch.h"
+#include "server/worker/control.h"
 #include "server/worker/worker.h"
 
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
@@ -27,6 +28,7 @@ struct master {
 	const struct config_source *source;
 	struct launcher launch;
 	struct listeners listeners;
+	struct certificates certificates;
 	struct child *children;		/* the broker, the workers, admin */
 	size_t child_count;
 	enum phase phase;
@@ -52,14 +54,18 @@ static void signal_children(struct master *m, int signo, bool workers_too) {
 	}
 }
 
-static void control(const struct child *c, enum control_byte what, int slot) {
-	uint8_t message[2] = { (uint8_t)what, (uint8_t)slot };
+static void control_with(const struct child *c, enum control_byte what, int slot, int fd) {
+	struct control_message message = { .what = what, .slot = slot, .fd = fd };
 	char name[CHILD_NAME_MAX];
 
-	if (!child_is_running(c) || send(c->control_fd, message, sizeof(message), MSG_NOSIGNAL) == sizeof(message))
+	if (!child_is_running(c) || control_send(c->control_fd, &message))
 		return;
 	child_name(c, name);
 	log_line(LOG_WARN, "a child does not take its orders", LF_TEXT("child", name), LF_TEXT("error", strerror(errno)));
+}
+
+static void control(const struct child *c, enum control_byte what, int slot) {
+	control_with(c, what, slot, -1);
 }
 
 static void control_all(struct master *m, enum process_kind kind, enum control_byte what) {
@@ -263,6 +269,33 @@ static void on_end(struct master *m, int signo) {
 	enter_predrain(m);
 }
 
+static void log_certificates(const struct master *m) {
+	if (m->certificates.bundle.len > 0)
+		log_line(LOG_INFO, "certificates in use", LF_SLICE("certificates", buf_slice(&m->certificates.summary)));
+}
+
+/* Those just read: to all workers. Who is started later inherits them. */
+static void use_certificates(struct master *m, struct config *fresh) {
+	struct buf *bundle = &m->certificates.bundle;
+	struct errbuf e;
+	int fd;
+
+	config_swap_tls(m->config, fresh);
+	if (bundle->len == 0)
+		return;
+	fd = proc_sealed_fd("herold-certificates", bundle->data, bundle->len, &e);
+	if (fd < 0) {
+		log_line(LOG_ERROR, "new certificates cannot be handed over", LF_TEXT("error", e.text));
+		return;
+	}
+	for (size_t i = 0; i < m->child_count; i++) {
+		if (m->children[i].kind == PROCESS_WORKER)
+			control_with(&m->children[i], CONTROL_CERTIFICATES, m->children[i].slot, fd);
+	}
+	close(fd);
+	log_certificates(m);
+}
+
 static void on_reload(struct master *m, int signo) {
 	struct buf now_valid, needs_restart;
 	struct config fresh;
@@ -271,12 +304,13 @@ static void on_reload(struct master *m, int signo) {
 	(void)signo;
 	buf_init(&now_valid, 4096);
 	buf_init(&needs_restart, 4096);
-	if (config_load(&fresh, m->source, &e)) {
+	if (config_load(&fresh, m->source, &e) && certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
 		config_add_changes(m->config, &fresh, true, &now_valid);
 		config_add_changes(m->config, &fresh, false, &needs_restart);
 		m->config->log_level = fresh.log_level;
 		m->config->log_format = fresh.log_format;
 		set_log(m);
+		use_certificates(m, &fresh);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {
@@ -339,9 +373,9 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	int slots = slots_wanted(m->config), block;
 
 	proc_set_title("herold: master");
-	if (!listeners_open(&m->listeners, m->config, slots, e))
+	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !listeners_open(&m->listeners, m->config, slots, e))
 		return false;
-	m->launch = (struct launcher){ .config = m->config, .listeners = &m->listeners, .stats_fd = -1, .broker_fd = -1,
+	m->launch = (struct launcher){ .config = m->config, .listeners = &m->listeners, .certificates = &m->certificates, .stats_fd = -1, .broker_fd = -1,
 		.master_pid = (int)getpid() };
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
@@ -364,6 +398,7 @@ static bool master_open(struct master *m, struct errbuf *e) {
 }
 
 static void master_close(struct master *m) {
+	certificates_close(&m->certificates);
 	listeners_close(&m->listeners);
 	if (m->launch.stats_fd >= 0)
 		close(m->launch.stats_fd);
@@ -373,7 +408,7 @@ static void master_close(struct master *m) {
 }
 
 /* As people type it into a browser. */
-static void http_address(const struct sock_addr *a, char *out, size_t size) {
+static void http_address(const struct sock_addr *a, const char *scheme, char *out, size_t size) {
 	char text[SOCK_TEXT_MAX];
 	bool is_any = (a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY)) ||
 	    (a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr));
@@ -382,17 +417,17 @@ static void http_address(const struct sock_addr *a, char *out, size_t size) {
 	if (a->u.sa.sa_family == AF_UNIX)
 		snprintf(out, size, "%s", text);
 	else if (is_any)
-		snprintf(out, size, "http://localhost:%u/", ntohs(a->u.in.sin_port));
+		snprintf(out, size, "%s://localhost:%u/", scheme, ntohs(a->u.in.sin_port));
 	else
-		snprintf(out, size, "http://%s/", text);
+		snprintf(out, size, "%s://%s/", scheme, text);
 }
 
 static void log_ready(const struct master *m) {
 	char address[SOCK_TEXT_MAX + 16], admin[SOCK_TEXT_MAX + 16];
 
-	http_address(&m->listeners.admin_address[0], admin, sizeof(admin));
+	http_address(&m->listeners.admin_address[0], "http", admin, sizeof(admin));
 	for (int i = 0; i < m->listeners.per_slot; i++) {
-		http_address(&m->listeners.address[i], address, sizeof(address));
+		http_address(&m->listeners.address[i], i < m->listeners.plain_per_slot ? "http" : "https", address, sizeof(address));
 		log_line(LOG_INFO, "ready", LF_TEXT("address", address), LF_TEXT("admin", admin),
 		    LF_I("workers", m->listeners.slots), LF_TEXT("version", HEROLD_VERSION));
 	}
@@ -420,6 +455,8 @@ static struct timespec time_to_wait(const struct master *m, uint64_t now) {
 
 	if (m->phase >= PHASE_PREDRAIN)
 		earlier(&due, m->phase_due_ms);
+	if (m->certificates.rotate_due_ms > 0)
+		earlier(&due, m->certificates.rotate_due_ms);
 	for (size_t i = 0; i < m->child_count; i++) {
 		const struct child *c = &m->children[i];
 
@@ -445,6 +482,7 @@ static void master_loop(struct master *m, const sigset_t *set) {
 			log_ready(m);
 		}
 		phase_step(m, now_ms());
+		certificates_step(&m->certificates, m->config, now_ms());
 		wait = time_to_wait(m, now_ms());
 		signo = sigtimedwait(set, NULL, &wait);
 		if (signo > 0)
@@ -463,6 +501,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	block_signals(&set);
 	if (master_open(&m, &e)) {
 		log_file_limit(&m, files);
+		log_certificates(&m);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
 	} else {

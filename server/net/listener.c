@@ -33,7 +33,7 @@ struct listener {
 	struct evloop_timer retry;
 	uint64_t refused_ms; /* the latest refusal for want of descriptors; 0: none yet */
 	int spare;	     /* -1: there was none to be had */
-	bool is_paused, is_waiting;
+	bool is_paused, is_waiting, is_silent;
 };
 
 static const char refusal_full[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -58,11 +58,12 @@ static void open_spare(struct listener *l) {
 
 /* Takes fd. The answer goes out before the request is read; what has arrived of it is taken off, because closing with
  * unread bytes resets the connection and can cost the client the answer. */
-static void refuse(int fd, struct slice answer) {
+static void refuse(const struct listener *l, int fd, struct slice answer) {
 	char discarded[DISCARD_BYTES];
-	ssize_t n;
+	ssize_t n = -1;
 
-	n = send(fd, answer.ptr, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!l->is_silent)
+		n = send(fd, answer.ptr, answer.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n >= 0 && shutdown(fd, SHUT_WR) == 0) {
 		do
 			n = recv(fd, discarded, sizeof(discarded), MSG_DONTWAIT);
@@ -119,7 +120,7 @@ static bool refuse_one_full(struct listener *l, int listening_fd) {
 	l->spare = -1;
 	fd = sock_accept(listening_fd, &peer);
 	if (fd >= 0) {
-		refuse(fd, slice_of(refusal_full, sizeof(refusal_full) - 1));
+		refuse(l, fd, slice_of(refusal_full, sizeof(refusal_full) - 1));
 		note_full(l);
 	}
 	open_spare(l);
@@ -188,6 +189,10 @@ struct listener *listener_new(struct evloop *loop, listener_fn on_accept, void *
 	return l;
 }
 
+void listener_refuse_silently(struct listener *l) {
+	l->is_silent = true;
+}
+
 void listener_free(struct listener **l) {
 	if (*l == NULL)
 		return;
@@ -249,7 +254,7 @@ static void refuse_queue(struct listener *l, int listening_fd) {
 			return;
 		if (fd < 0)
 			continue;
-		refuse(fd, slice_of(refusal_closing, sizeof(refusal_closing) - 1));
+		refuse(l, fd, slice_of(refusal_closing, sizeof(refusal_closing) - 1));
 		stat_add(STAT_connections_refused_drain, 1);
 	}
 }

@@ -22,6 +22,8 @@ typedef void (*listener_fn)(int fd, const struct sock_peer *peer, void *arg);
 struct listener *listener_new(struct evloop *loop, listener_fn on_accept, void *arg) MUST_CHECK;
 /* Stops; the sockets stay open. */
 void listener_free(struct listener **l);
+/* Those who wait here do not begin with HTTP: who is refused is closed without a word. */
+void listener_refuse_silently(struct listener *l);
 /* Accepts on fd too. Adding one twice changes nothing. */
 void listener_add(struct listener *l, int fd);
 /* No longer; what waits there waits for another process. */

@@ -78,7 +78,10 @@ static const struct stream_ops plain_ops = {
 };
 
 void stream_plain_init(struct stream *s, int fd) {
-	s->ops = &plain_ops;
+	*s = (struct stream){ .ops = &plain_ops, .fd = fd };
 	outq_init(&s->out);
-	s->fd = fd;
+}
+
+void stream_drop_unstarted(struct stream *s) {
+	outq_drop_behind(&s->out, s->offered);
 }

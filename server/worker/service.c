@@ -6,6 +6,8 @@
 
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
+#include "server/net/tls_bundle.h"
+#include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
 
 enum { MS = 1000 };
@@ -27,6 +29,12 @@ static void on_accept(int fd, const struct sock_peer *peer, void *arg) {
 	conn_accept(s->conns, fd, peer);
 }
 
+static void on_accept_tls(int fd, const struct sock_peer *peer, void *arg) {
+	struct service *s = arg;
+
+	conn_accept_tls(s->conns, fd, peer, s->tls);
+}
+
 static void drain(struct service *s, uint64_t spread_ms) {
 	if (s->is_draining)
 		return;
@@ -34,6 +42,7 @@ static void drain(struct service *s, uint64_t spread_ms) {
 	atomic_store(&stats_own->is_draining, 1);
 	log_line(LOG_INFO, "draining", LF_U("connections", conns_count(s->conns)), LF_U("spread_ms", spread_ms));
 	listener_close(s->listener);
+	listener_close(s->tls_listener);
 	conns_drain(s->conns, spread_ms);
 }
 
@@ -43,31 +52,46 @@ static void set_borrowed(struct service *s, int slot, bool is_borrowed) {
 	if (slot < 0 || slot >= h->slots || s->is_draining)
 		return;
 	for (int i = 0; i < h->listeners_per_slot; i++) {
+		struct listener *l = i < h->plain_per_slot ? s->listener : s->tls_listener;
 		int fd = h->listeners[slot * h->listeners_per_slot + i];
 
 		if (is_borrowed)
-			listener_add(s->listener, fd);
+			listener_add(l, fd);
 		else
-			listener_remove(s->listener, fd);
+			listener_remove(l, fd);
 	}
 	log_line(LOG_INFO, is_borrowed ? "accepting for another slot" : "no longer accepting for another slot", LF_I("slot", slot));
 }
 
-static void on_control(int fd, short ready, void *arg) {
-	struct service *s = arg;
-	uint8_t message[2];
-	ssize_t got = recv(fd, message, sizeof(message), MSG_DONTWAIT);
+static bool read_bundle(int fd, struct buf *out, struct errbuf *e) {
+	ssize_t n = 1;
 
-	(void)ready;
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got < (ssize_t)sizeof(message)) {
-		log_text(LOG_ERROR, "the master is gone");
-		evloop_io_stop(&s->control);
-		drain(s, 0);
-		return;
+	while (n > 0) {
+		uint8_t *at = buf_reserve(out, 65536);
+
+		if (at == NULL)
+			return errbuf_set(e, "too long");
+		n = pread(fd, at, 65536, (off_t)out->len);
+		out->len += n > 0 ? (size_t)n : 0;
 	}
-	switch (message[0]) {
+	return n == 0 || errbuf_set(e, "%s", strerror(errno));
+}
+
+/* The master has tried them before. */
+static void replace_certificates(struct service *s, int fd) {
+	struct errbuf e;
+	struct buf bundle;
+
+	if (s->tls == NULL || fd < 0)
+		return;
+	buf_init(&bundle, TLS_BUNDLE_MAX + 65536);
+	if (!read_bundle(fd, &bundle, &e) || !tls_replace(s->tls, buf_slice(&bundle), &e))
+		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
+	tls_bundle_fini(&bundle);
+}
+
+static void obey(struct service *s, const struct control_message *m) {
+	switch (m->what) {
 	case CONTROL_REFUSE:
 		conns_refuse_new(s->conns, true);
 		break;
@@ -76,9 +100,33 @@ static void on_control(int fd, short ready, void *arg) {
 		break;
 	case CONTROL_LEND:
 	case CONTROL_TAKE_BACK:
-		set_borrowed(s, message[1], message[0] == CONTROL_LEND);
+		set_borrowed(s, m->slot, m->what == CONTROL_LEND);
+		break;
+	case CONTROL_CERTIFICATES:
+		replace_certificates(s, m->fd);
 		break;
 	}
+}
+
+static void on_control(int fd, short ready, void *arg) {
+	struct control_message m;
+	struct service *s = arg;
+
+	(void)ready;
+	switch (control_receive(fd, &m)) {
+	case CONTROL_AGAIN:
+		return;
+	case CONTROL_GONE:
+		log_text(LOG_ERROR, "the master is gone");
+		evloop_io_stop(&s->control);
+		drain(s, 0);
+		return;
+	case CONTROL_GOT:
+		break;
+	}
+	obey(s, &m);
+	if (m.fd >= 0)
+		close(m.fd);
 }
 
 /* The order matters: the hub's deliveries and answers join the connections' queues before these are flushed. */
@@ -135,19 +183,41 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 	s->conns = conns_new(s->loop, &conn_settings, host);
 	s->hub = hub_new(s->loop, &hub_settings, forms, form_count);
 	s->listener = listener_new(s->loop, on_accept, s);
+	s->tls_listener = listener_new(s->loop, on_accept_tls, s);
+	listener_refuse_silently(s->tls_listener);
 	evloop_io_start(s->loop, &s->control, h->control_fd, EVLOOP_READ, on_control, s);
 }
 
-void service_run(struct service *s, const int *listeners, int listener_count) {
+bool service_use_tls(struct service *s) {
+	const struct heritage *h = s->heritage;
+	const struct config *config = h->config;
+	struct tls_settings settings = { .tickets = h->tickets,
+		.ticket_seconds = (uint32_t)config->tls_ticket_seconds,
+		.handshakes_max = (size_t)config->tls_handshakes_max,
+		.is_client_required = config->tls_client_certificate == TLS_CLIENT_REQUIRED,
+		.use_kernel = config->tls_kernel == TLS_KERNEL_AUTO };
+	struct errbuf e;
+
+	if (h->certificates.len == 0)
+		return true;
+	s->tls = tls_new(h->certificates, &settings, &e);
+	if (s->tls == NULL)
+		log_line(LOG_ERROR, "the certificates cannot be used", LF_TEXT("error", e.text));
+	return s->tls != NULL;
+}
+
+void service_run(struct service *s, const int *listeners, int listener_count, int plain_count) {
 	for (int i = 0; i < listener_count; i++)
-		listener_add(s->listener, listeners[i]);
+		listener_add(i < plain_count ? s->listener : s->tls_listener, listeners[i]);
 	atomic_store(&stats_own->is_ready, 1);
 	evloop_run(s->loop);
 }
 
 void service_fini(struct service *s) {
 	listener_free(&s->listener);
+	listener_free(&s->tls_listener);
 	conns_free(&s->conns);
+	tls_free(&s->tls);
 	hub_free(&s->hub);
 	evloop_io_stop(&s->control);
 	evloop_free(&s->loop);

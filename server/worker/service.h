@@ -7,6 +7,7 @@
 #include "server/conn/conn.h"
 #include "server/hub/hub.h"
 #include "server/net/listener.h"
+#include "server/net/tls.h"
 #include "server/worker/worker.h"
 
 struct service {
@@ -14,7 +15,8 @@ struct service {
 	struct evloop *loop;
 	struct conns *conns;
 	struct hub *hub;
-	struct listener *listener;
+	struct listener *listener, *tls_listener;
+	struct tls *tls;		/* NULL: nobody listens for it */
 	struct evloop_io control;
 	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
 	evloop_fn after_turn;
@@ -27,8 +29,11 @@ bool service_prepare(const struct heritage *h, int *status) MUST_CHECK;
 /* Makes loop, hub and connections; nobody is accepted yet. */
 void service_init(struct service *s, const struct heritage *h, int role, const struct hub_form *forms, size_t form_count,
     const struct conn_host *host);
-/* Accepts on these descriptors and runs until master has asked to go and everybody is gone. */
-void service_run(struct service *s, const int *listeners, int listener_count);
+/* With certificates in its heritage. False: they cannot be used, which is logged. */
+bool service_use_tls(struct service *s) MUST_CHECK;
+/* Accepts on these descriptors (the first plain_count of them without TLS) and runs until master has asked to go and everybody is
+ * gone. */
+void service_run(struct service *s, const int *listeners, int listener_count, int plain_count);
 void service_fini(struct service *s);
 
 #endif

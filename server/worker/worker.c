@@ -86,10 +86,12 @@ int worker_run(const struct heritage *h) {
 	assets_init();
 	proto_init(&context, h->config);
 	service_init(&service, h, PROCESS_WORKER, context.forms, FORM_COUNT, &host);
+	if (!service_use_tls(&service))
+		return HEROLD_EXIT_CONFIG;
 	context.hub = service.hub;
 	service.after_turn = after_turn;
 	service.after_turn_arg = &context;
-	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot);
+	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->plain_per_slot);
 	service_fini(&service);
 	proto_fini(&context);
 	log_line(LOG_INFO, "worker ends", LF_I("slot", h->slot));

@@ -9,6 +9,7 @@
 #include "common/svc/config.h"
 #include "common/svc/sock.h"
 #include "common/svc/stats.h"
+#include "server/net/tls_tickets.h"
 
 enum { HEROLD_EXIT_OK = 0, HEROLD_EXIT_FAILED = 1, HEROLD_EXIT_CONFIG = 78 };
 
@@ -18,20 +19,15 @@ struct heritage {
 	struct stats_map *stats;
 	struct sock_addr broker;	/* where the broker listens */
 	int slot;			/* of this child */
-	int control_fd;			/* from master: enum control_byte; its end means that the master is gone */
+	int control_fd;			/* from master: struct control_message; its end means that the master is gone */
 	const int *listeners;		/* [slot * listeners_per_slot + i]; all of them, the own ones first to be used */
 	int slots;
 	int listeners_per_slot;
+	int plain_per_slot;		/* those of a slot that come first are without TLS */
+	struct slice certificates;	/* a tls_bundle; empty: no TLS */
+	const struct tls_tickets *tickets;	/* shared with the master */
 	const int *admin_listeners;
 	int admin_listener_count;
-};
-
-/* One message from master to a child: two bytes, what and for which slot. */
-enum control_byte {
-	CONTROL_REFUSE = 'r',	/* answer newcomers with 503, keep the others (predrain) */
-	CONTROL_DRAIN = 'd',	/* close listeners and clients, then end */
-	CONTROL_LEND = 'l',	/* accept on the listeners of that slot too */
-	CONTROL_TAKE_BACK = 't',	/* no longer */
 };
 
 int worker_run(const struct heritage *h);
