@@ -64,11 +64,11 @@ export async function outcome(raw) {
 	}
 }
 
-/** Sees what the row says, or throws. */
-export async function runRow(address, row) {
+/** Sees what the row says, or throws. headers: more of them in the handshake. */
+export async function runRow(address, row, headers) {
 	const { send } = row
 	const expect = typeof row.expect === 'function' ? row.expect() : row.expect
-	const raw = await RawSocket.upgraded(address, { path: '/echo' })
+	const raw = await RawSocket.upgraded(address, { path: '/echo', headers })
 	const got = []
 	const all = isClose(expect.at(-1)) ? [...expect, 'end'] : [...expect, close(1000), 'end']
 
