@@ -131,18 +131,26 @@ struct sub *sub_new(struct channel *ch, struct hub_client *c) {
 	return s;
 }
 
+static uint8_t wire_of(const struct conn *conn) {
+	uint8_t bits = conn != NULL ? conn_wire(conn) : CONN_PLAIN;
+
+	return bits == CONN_PLAIN ? HUB_WIRE_PLAIN : (uint8_t)(bits - hub_wire_bits(0));
+}
+
 void sub_go_live(struct sub *s) {
 	list_remove(&s->on_channel);
 	list_add_tail(&s->channel->subs, &s->on_channel);
-	s->channel->form_subs[s->client->form]++;
+	s->wire = wire_of(s->client->conn);
+	s->channel->live[s->client->form][s->wire]++;
+	s->channel->wires[s->client->form] |= (uint8_t)(1u << s->wire);
 	s->is_live = true;
 }
 
 void sub_free(struct channels *cs, struct sub *s) {
 	struct channel *ch = s->channel;
 
-	if (s->is_live)
-		ch->form_subs[s->client->form]--;
+	if (s->is_live && --ch->live[s->client->form][s->wire] == 0)
+		ch->wires[s->client->form] &= (uint8_t)~(1u << s->wire);
 	s->client->sub_count--;
 	list_remove(&s->on_client);
 	list_remove(&s->on_channel);

@@ -22,6 +22,13 @@ enum channel_state {
 	CHANNEL_BEHIND,		/* the position holds, but something after it is missing: resync asks for it */
 };
 
+/* Which bytes a subscriber's connection takes (conn_wire): plain ones, or deflated for a window of 9 to 15 bits. */
+enum { HUB_WIRE_PLAIN = 0, HUB_WIRES = 8 };
+
+static inline uint8_t hub_wire_bits(uint8_t wire) {
+	return (uint8_t)(WS_DEFLATE_BITS_MIN - 1 + wire);
+}
+
 struct channel {
 	struct htab_node node;
 	struct list subs;	/* live ones */
@@ -31,8 +38,9 @@ struct channel {
 	struct list gathered;	/* on delivery's list while parcels are filled */
 	struct list counting;	/* on delivery's list while a member count is owed */
 	struct list parcels;	/* struct parcel, oldest first */
-	struct parcel *filling[HUB_FORMS_MAX];	/* borrowed from parcels; NULL: none has room */
-	uint32_t form_subs[HUB_FORMS_MAX];	/* live subscribers of each form */
+	struct parcel *filling[HUB_FORMS_MAX];	/* borrowed from parcels; those that may take more */
+	uint32_t live[HUB_FORMS_MAX][HUB_WIRES];	/* subscribers of each form and wire */
+	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has */
 	uint64_t offset;
 	uint64_t idle_since_ms;
 	uint32_t said_on;	/* the link on which `subscribe` was sent last; 0: on none */
@@ -58,6 +66,7 @@ struct sub {
 	uint32_t said_on;	/* the link on which its member_add was sent; 0: on none */
 	bool is_live;
 	bool is_present;
+	uint8_t wire;	/* once it is live */
 };
 
 struct channels {

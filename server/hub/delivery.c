@@ -1,85 +1,23 @@
 /* delivery - from events of a channel to frames in its subscribers' queues */
 #include "server/hub/delivery.h"
 
-#include "common/base/mem.h"
 #include "common/svc/log.h"
-#include "server/ws/ws_frame.h"
 
 enum {
-	/* Small, because a slow client's queue counts the bytes in a parcel and not its room. */
-	PARCEL_START_BYTES = 512,
-	/* A parcel takes no more when it is so large: growing copies it, and clients' queues are bounded in parcels. */
-	PARCEL_FULL_BYTES = 256 << 10,
-	/* A payload so large gets a parcel of its own: it is copied once, and into exactly its room. */
-	PARCEL_SINGLE_BYTES = 64 << 10,
 	/* The scratch buffer is given back when one payload has made it larger. */
 	SCRATCH_KEEP_BYTES = 1 << 20,
 	MEMBER_EVENT_PARTS_MAX = 8,
 	MEMBER_COUNT_MS = 1000,
 };
 
-/* Frames of one form, ready for the wire. Owned by its channel's list. */
-struct parcel {
-	struct list link;
-	struct rcbuf *frames;
-	uint32_t messages;
-	uint8_t form;
-};
-
-static void parcel_free(struct parcel *p) {
-	list_remove(&p->link);
-	rcbuf_unref(&p->frames);
-	mem_free(p);
-}
-
 /* --- gathering --- */
 
-static struct parcel *parcel_new(struct channel *ch, uint8_t form, size_t bytes) {
-	struct rcbuf *frames = rcbuf_try_new(bytes > PARCEL_START_BYTES ? bytes : PARCEL_START_BYTES);
-	struct parcel *p;
-
-	if (frames == NULL)
-		return NULL;
-	p = mem_zalloc(sizeof(*p));
-	p->frames = frames;
-	p->form = form;
-	list_add_tail(&ch->parcels, &p->link);
-	return p;
-}
-
-/* Room for `bytes` more; NULL when memory is out. */
-static struct parcel *parcel_with_room(struct channel *ch, uint8_t form, size_t bytes) {
-	struct parcel *p = ch->filling[form];
-
-	if (p != NULL && (bytes >= PARCEL_SINGLE_BYTES || p->frames->len >= PARCEL_FULL_BYTES))
-		p = NULL;
-	if (p == NULL)
-		p = parcel_new(ch, form, bytes);
-	else if (!rcbuf_try_grow(&p->frames, bytes))
-		return NULL;
-	ch->filling[form] = p;
-	return p;
-}
-
 /* The payload lies in d->scratch. */
-static void gather_frame(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode) {
-	uint8_t header[WS_SERVER_HEADER_MAX];
-	size_t header_bytes;
-	struct parcel *p = NULL;
-
-	if (!d->scratch.failed) {
-		header_bytes = ws_frame_header(header, WS_FIN | opcode, d->scratch.len);
-		p = parcel_with_room(ch, form, header_bytes + d->scratch.len);
-	}
-	if (p == NULL) {
+static void gather(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode) {
+	if (d->scratch.failed || !parcels_add(&d->parcels, ch, form, opcode, buf_slice(&d->scratch)))
 		log_line(LOG_ERROR, "no memory for a delivery", LF_SLICE("channel", channel_name(ch)),
 		    LF_TEXT("form", d->forms[form].name));
-		return;
-	}
-	rcbuf_add(p->frames, slice_of(header, header_bytes));
-	rcbuf_add(p->frames, buf_slice(&d->scratch));
-	p->messages++;
-	if (!list_is_linked(&ch->gathered))
+	if (!list_is_linked(&ch->gathered) && !list_is_empty(&ch->parcels))
 		list_add_tail(&d->gathered, &ch->gathered);
 }
 
@@ -97,12 +35,12 @@ void delivery_publication(struct delivery *d, struct channel *ch, const struct i
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->form_subs[i] == 0)
+		if (ch->wires[i] == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->publication(&publication, &d->scratch, f->arg);
 		if (opcode != HUB_SKIP)
-			gather_frame(d, ch, i, opcode);
+			gather(d, ch, i, opcode);
 	}
 }
 
@@ -113,12 +51,12 @@ void delivery_reset(struct delivery *d, struct channel *ch) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->form_subs[i] == 0)
+		if (ch->wires[i] == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->reset(channel_name(ch), &position, &d->scratch, f->arg);
 		if (opcode != HUB_SKIP)
-			gather_frame(d, ch, i, opcode);
+			gather(d, ch, i, opcode);
 	}
 }
 
@@ -139,14 +77,14 @@ void delivery_member_event(struct delivery *d, struct channel *ch, const struct 
 		const struct hub_form *f = &d->forms[i];
 		bool count_later = false;
 
-		for (unsigned part = 0; ch->form_subs[i] > 0 && part < MEMBER_EVENT_PARTS_MAX; part++) {
+		for (unsigned part = 0; ch->wires[i] != 0 && part < MEMBER_EVENT_PARTS_MAX; part++) {
 			uint8_t opcode;
 
 			buf_reset(&d->scratch);
 			opcode = f->member_event(event, part, &count_later, &d->scratch, f->arg);
 			if (opcode == HUB_SKIP)
 				break;
-			gather_frame(d, ch, i, opcode);
+			gather(d, ch, i, opcode);
 		}
 		if (count_later)
 			owe_count(d, ch, i);
@@ -158,12 +96,12 @@ static void gather_count(struct delivery *d, struct channel *ch) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->form_subs[i] == 0 || (ch->count_forms & 1u << i) == 0)
+		if (ch->wires[i] == 0 || (ch->count_forms & 1u << i) == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->member_count(channel_name(ch), ch->member_count, &d->scratch, f->arg);
 		if (opcode != HUB_SKIP)
-			gather_frame(d, ch, i, opcode);
+			gather(d, ch, i, opcode);
 	}
 	ch->count_forms = 0;
 }
@@ -185,20 +123,20 @@ void delivery_hand_out(struct channel *ch) {
 	if (!list_is_linked(&ch->gathered))
 		return;
 	list_remove(&ch->gathered);
-	memset(ch->filling, 0, sizeof(ch->filling));
+	parcels_close(ch);
 	list_for_each_safe(it, &ch->subs) {
 		/* The sub may go away with the first parcel, when its client turns out to be too slow; the connection
 		 * lives on until the turn ends and ignores the rest. */
-		const struct hub_client *c = list_entry(it, struct sub, on_channel)->client;
-		struct conn *conn = c->conn;
-		uint8_t form = c->form;
+		const struct sub *s = list_entry(it, struct sub, on_channel);
+		struct conn *conn = s->client->conn;
+		uint8_t form = s->client->form, wire = (uint8_t)(1u << s->wire);
 
 		if (conn == NULL)
 			continue;
 		list_for_each(at, &ch->parcels) {
 			const struct parcel *p = list_entry(at, struct parcel, link);
 
-			if (p->form == form)
+			if (p->form == form && (p->wires & wire) != 0)
 				conn_send_frames(conn, p->frames, p->messages);
 		}
 	}
@@ -207,14 +145,13 @@ void delivery_hand_out(struct channel *ch) {
 
 void delivery_discard(struct channel *ch) {
 	list_remove(&ch->gathered);
-	memset(ch->filling, 0, sizeof(ch->filling));
-	list_for_each_safe(it, &ch->parcels)
-		parcel_free(list_entry(it, struct parcel, link));
+	parcels_discard(ch);
 }
 
 void delivery_turn_end(struct delivery *d) {
 	while (!list_is_empty(&d->gathered))
 		delivery_hand_out(list_entry(d->gathered.next, struct channel, gathered));
+	parcels_trim(&d->parcels);
 	if (d->scratch.cap > SCRATCH_KEEP_BYTES) {
 		size_t max = d->scratch.max;
 
@@ -224,7 +161,7 @@ void delivery_turn_end(struct delivery *d) {
 }
 
 void delivery_init(struct delivery *d, struct evloop *loop, const struct hub_form *forms, size_t form_count,
-    size_t message_max_bytes) {
+    size_t message_max_bytes, const struct ws_deflate_settings *deflate) {
 	BUG_ON(form_count > HUB_FORMS_MAX);
 	d->loop = loop;
 	d->forms = forms;
@@ -234,9 +171,11 @@ void delivery_init(struct delivery *d, struct evloop *loop, const struct hub_for
 	evloop_timer_init(loop, &d->count_timer, delivery_on_count_timer, d);
 	/* A form may write more around the data than the link had, and escape some of it. */
 	buf_init(&d->scratch, 2 * message_max_bytes + 4096);
+	parcels_init(&d->parcels, deflate);
 }
 
 void delivery_fini(struct delivery *d) {
 	evloop_timer_stop(&d->count_timer);
 	buf_fini(&d->scratch);
+	parcels_fini(&d->parcels);
 }

@@ -1,15 +1,14 @@
 /*
  * delivery - from events of a channel to frames in its subscribers' queues
  *
- * Does:      encode each event once per wire form that somebody has, gather the frames of a turn in shared buffers
- *            (parcels), give each subscriber one pointer per parcel; the once-a-second member count of large channels.
+ * Does:      encode each event once per form that somebody has, gather the frames of a turn in shared buffers (parcel), give each subscriber one pointer per parcel; the once-a-second member count of large channels.
  * Does not:  know positions, the broker, or what the forms write.
  */
 #ifndef SERVER_HUB_DELIVERY_H
 #define SERVER_HUB_DELIVERY_H
 
 #include "common/base/buf.h"
-#include "server/hub/channel.h"
+#include "server/hub/parcel.h"
 
 struct delivery {
 	struct evloop *loop;
@@ -19,10 +18,11 @@ struct delivery {
 	struct list counting;	/* channels that owe a member count */
 	struct evloop_timer count_timer;
 	struct buf scratch;	/* one payload */
+	struct parcels parcels;
 };
 
 void delivery_init(struct delivery *d, struct evloop *loop, const struct hub_form *forms, size_t form_count,
-    size_t message_max_bytes);
+    size_t message_max_bytes, const struct ws_deflate_settings *deflate);
 void delivery_fini(struct delivery *d);
 
 void delivery_publication(struct delivery *d, struct channel *ch, const struct ipc_publication *p);

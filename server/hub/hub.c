@@ -114,7 +114,8 @@ struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, co
 	list_init(&h->answerable);
 	list_init(&h->orphans);
 	channels_init(&h->channels, loop, settings->linger_ms, hub_on_drop, h);
-	delivery_init(&h->delivery, loop, forms, form_count, settings->link_message_bytes);
+	delivery_init(&h->delivery, loop, forms, form_count, settings->link_message_bytes,
+	    &settings->deflate);
 	recent_init(&h->recent);
 	resync_init(h);
 	h->bus = bus_new(loop, &bus, &hub_bus_ops, h);
