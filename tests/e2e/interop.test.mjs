@@ -1,0 +1,152 @@
+// Clients that were not written here, each with and without compression, over plain connections and TLS: echoes of many sizes, pings from
+// the server while they are idle, the close handshake from either side.
+import assert from 'node:assert/strict'
+import { execFile, execFileSync } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import test from 'node:test'
+import { WebSocket } from 'ws'
+
+import { exercise } from './interop/whatwg.mjs'
+import { Browser } from './support/browser.mjs'
+import { story } from './support/herold.mjs'
+
+const LIMIT = 1024 * 1024
+const SIZES = [0, 1, 125, 126, 2000, 65535, 65536, LIMIT]
+// Longer than two heartbeats: who answers no ping is gone by then.
+const IDLE_MS = 2500
+const TIMEOUT_MS = 60000
+const here = (name) => new URL(`./interop/${name}`, import.meta.url).pathname
+const PYTHON = '/usr/bin/python3'
+
+const textOf = (size) => Buffer.from('é'.repeat(size >> 1) + '.'.repeat(size & 1))
+const binaryOf = (size) => Buffer.from({ length: size }).map((_, i) => (i * 31 + (i >> 8) * 17) & 255)
+
+function runs(file, args) {
+	try {
+		return execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+	} catch {
+		return null
+	}
+}
+
+/** The report that a program prints. */
+function reportOf(file, args, env = {}) {
+	return new Promise((done, fail) => execFile(file, args, { timeout: TIMEOUT_MS, env: { ...process.env, ...env } }, (error, out, err) =>
+		error === null ? done(JSON.parse(out)) : fail(new Error(`${error.message}\n${out}${err}`))))
+}
+
+async function exerciseWs({ url, isOffering, ca }) {
+	const report = { echoes: 0, wrong: [] }
+	const open = () => new Promise((done, fail) => {
+		const socket = new WebSocket(url, { perMessageDeflate: isOffering, ca })
+
+		socket.once('open', () => done(socket)).once('error', fail)
+	})
+	const next = (socket) => new Promise((done) => socket.once('message', (data, isBinary) => done({ data, isBinary })))
+	const closed = (socket) => new Promise((done) => socket.once('close', (code, reason) => done([code, reason.toString()])))
+	const socket = await open()
+
+	report.extensions = socket.extensions
+	for (const size of SIZES) {
+		for (const [isBinary, data] of [[false, textOf(size)], [true, binaryOf(size)]]) {
+			socket.send(data, { binary: isBinary })
+			const got = await next(socket)
+
+			if (got.isBinary === isBinary && got.data.equals(data))
+				report.echoes++
+			else
+				report.wrong.push(`${isBinary ? 'binary' : 'text'} of ${size}`)
+		}
+	}
+	await sleep(IDLE_MS)
+	for (const [part, fin] of [['still', false], [' ', false], ['here', true]])
+		socket.send(part, { fin })
+	report.after = (await next(socket)).data.toString()
+	const end = closed(socket)
+
+	socket.close(3000, 'bye ☺')
+	report.close = (await end)[0]
+	const greedy = await open()
+
+	greedy.on('error', () => {})
+	greedy.send(binaryOf(LIMIT + 1))
+	report.refusal = await closed(greedy)
+	return report
+}
+
+/* A script of Python's; its package may be missing. */
+function python(name, script) {
+	return {
+		name,
+		isChoosing: true,
+		missing: runs(PYTHON, ['-c', `import ${name.split(' ')[1]}`]) === null && `${PYTHON} has no ${name.split(' ')[1]}: apt-get install python3-${name.split(' ')[1]}`,
+		run: ({ url, isOffering, caFile }) => reportOf(PYTHON, [here(script), url, isOffering ? 'yes' : 'no', JSON.stringify(SIZES), String(IDLE_MS), caFile ?? '']),
+	}
+}
+
+const nodeFlags = globalThis.WebSocket !== undefined ? [] : ['--experimental-websocket']
+let browser = null
+
+/** isChoosing: it can be told not to offer compression. missing: why it cannot run here. run: its report. */
+const CLIENTS = [
+	{ name: 'ws', isChoosing: true, missing: false, run: exerciseWs },
+	{
+		name: 'node\'s own', isChoosing: false,
+		missing: runs(process.execPath, [...nodeFlags, '-e', 'new WebSocket("ws://[::1]:1").onerror = () => {}']) === null && `node ${process.version} has no WebSocket of its own`,
+		run: ({ url, caFile }) => reportOf(process.execPath, [...nodeFlags, '--no-warnings', here('whatwg.mjs'), url, JSON.stringify(SIZES), String(IDLE_MS)],
+			caFile === undefined ? {} : { NODE_EXTRA_CA_CERTS: caFile }),
+	},
+	python('Python\'s websockets', 'websockets_client.py'),
+	python('Python\'s autobahn', 'autobahn_client.py'),
+	{
+		name: 'Chromium', isChoosing: false, missing: false,
+		run: async ({ url, pageUrl }) => {
+			browser ??= Browser.start()
+			const page = await (await browser).open(pageUrl, { ignoreHTTPSErrors: true })
+
+			return page.evaluate(exercise, { url, sizes: SIZES, idleMs: IDLE_MS })
+		},
+	},
+]
+
+function assertReport(report, { isCompressed }) {
+	assert.deepEqual({ echoes: report.echoes, wrong: report.wrong }, { echoes: 2 * SIZES.length, wrong: [] })
+	assert.match(report.extensions, isCompressed ? /permessage-deflate/ : /^$/)
+	assert.equal(report.after, 'still here')
+	assert.equal(report.close, 3000)
+	assert.equal(report.refusal[0], 1009)
+	assert.match(report.refusal[1], /message too big: the message is larger than this server accepts/)
+}
+
+/** Both ways of every client, as far as it can choose. */
+function everyClient(t, places, mode) {
+	const ways = CLIENTS.flatMap((client) => client.isChoosing ? [{ client, isOffering: true }, { client, isOffering: false }] : [{ client, isOffering: true }])
+
+	return Promise.all(ways.map(({ client, isOffering }) =>
+		t.test(`${client.name}, ${isOffering ? 'offering compression' : 'without'}`, { skip: client.missing }, async () => {
+			assertReport(await client.run({ ...places, isOffering }), { isCompressed: isOffering && mode !== 'off' })
+		})))
+}
+
+for (const mode of ['off', 'shared', 'dedicated']) {
+	const options = { compression: mode, max_message_bytes: LIMIT, heartbeat_seconds: 1 }
+
+	story(`clients of others, compression ${mode}`, { options, concurrency: 8, timeout: 120000 }, async (herold, t) => {
+		await everyClient(t, { url: `${herold.wsUrl}/echo`, pageUrl: `${herold.url}/` }, mode)
+		const { counters } = await herold.status()
+
+		assert.ok(counters.pings_sent > 0, 'pings were sent and answered')
+		assert.equal(counters.closed.ping_timeout, 0)
+		assert.equal(counters.inflate_calls > 0, mode !== 'off')
+	})
+}
+
+const curlSpeaks = runs('curl', ['--version'])?.match(/^Protocols:(.*)$/m)?.[1].split(' ').includes('ws')
+
+story('curl', { skip: !curlSpeaks && 'this curl has no ws://' }, async (herold) => {
+	const out = await new Promise((done) => execFile('curl', ['-sN', '--max-time', '2', `${herold.wsUrl}/ws`], (error, stdout) => done(stdout)))
+
+	assert.match(out, /^\{"type":"connection","id":"[\w-]+"/)
+})
+
+test.after(async () => (await browser)?.close())
