@@ -47,7 +47,7 @@ export function logFields(line) {
 
 /* HOST:PORT, or unix:/PATH, of what the log shows as a URL. */
 function plainAddress(text) {
-	return text.replace(/^http:\/\//, '').replace(/\/$/, '')
+	return text.replace(/^https?:\/\//, '').replace(/\/$/, '')
 }
 
 /* The line of an address for clients, of which there may be several. */
@@ -120,6 +120,14 @@ export class Herold {
 	/** All addresses for clients. */
 	get addresses() {
 		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
+	}
+
+	/** The first address with TLS: { host, port }. */
+	get tls() {
+		const address = logFields(this.lines.find((line) => isReadyLine(line) && line.includes('https://'))).address
+		const { hostname, port } = new URL(address)
+
+		return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
 	}
 
 	log(last = 200) {
