@@ -22,8 +22,14 @@ else ifeq ($(MODE),debug)
 OPTIMISE := -Og -g
 else ifeq ($(MODE),asan)
 OPTIMISE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else ifeq ($(MODE),fuzz)
+CC := clang-14
+OPTIMISE := -O2 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+else ifeq ($(MODE),coverage)
+CC := clang-14
+OPTIMISE := -O0 -g -fprofile-instr-generate -fcoverage-mapping
 else
-$(error MODE is release, debug or asan)
+$(error MODE is release, debug or asan; fuzz or coverage for the fuzz targets)
 endif
 ifdef CI
 WERROR := -Werror
@@ -32,7 +38,7 @@ endif
 VERSION := $(shell cat VERSION)
 CPPFLAGS += -I. -D_GNU_SOURCE -DHEROLD_VERSION='"$(VERSION)"'
 CFLAGS += -std=c11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(WERROR)
-LDFLAGS += $(filter -fsanitize%,$(OPTIMISE)) -Wl,--as-needed
+LDFLAGS += $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
 
 COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
 SERVER_DIRS := net http ws auth conn hub proto page admin worker master
@@ -50,6 +56,9 @@ UNIT_OBJ := $(call objects,$(UNIT_SRC))
 BASE_OBJ := $(filter $(BUILD)/common/base/%,$(COMMON_OBJ))
 LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c)
 
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))
@@ -60,7 +69,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test check unit e2e asan-test lint bench deps deps-test clean help
+.PHONY: all run test check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -79,6 +88,15 @@ $(BIN)/herold-load: $(LOAD_OBJ) $(BASE_OBJ)
 
 $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
+# A library, so that a target has no more in it than it calls, and may stand in for what is below it.
+$(BUILD)/fuzzed.a: $(FUZZ_HELP_OBJ) $(SERVER_OBJ) $(COMMON_OBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+# libFuzzer has a main of its own.
+FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(BUILD)/tests/fuzz/replay.o)
+$(FUZZ_NAMES:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(BUILD)/fuzzed.a
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
 $(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): CFLAGS += -Wconversion
 
@@ -102,7 +120,7 @@ $(BUILD)/suites.tbl: $(UNIT_SRC)
 $(BUILD)/tests/unit/%.o: CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
--include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
+-include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
 
 run: deps ## install what building needs, build, and serve the chat on http://localhost:8080/
 	@$(MAKE) --no-print-directory all
@@ -110,7 +128,7 @@ run: deps ## install what building needs, build, and serve the chat on http://lo
 
 test: deps-test ## install what testing needs, build, and run every test (what CI runs)
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory MODE=asan unit
+	@$(MAKE) --no-print-directory MODE=asan unit fuzz-replay
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory MODE=asan e2e
 
@@ -124,6 +142,19 @@ tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
 	cd tests/e2e && npm ci --no-audit --no-fund
 	@touch $@
 
+fuzz: deps-fuzz ## fuzz TARGET=name for TIME=seconds (60); what is new goes into its corpus
+	@$(MAKE) --no-print-directory MODE=fuzz build/fuzz/fuzz_$(TARGET)
+	tests/fuzz/run $(TARGET) $(or $(TIME),60)
+
+fuzz-programs: $(FUZZ_NAMES:%=$(BUILD)/fuzz_%)
+
+fuzz-replay: fuzz-programs ## every file of the fuzzers' corpora through its target (MODE=asan)
+	@for name in $(FUZZ_NAMES); do $(BUILD)/fuzz_$$name tests/fuzz/corpus/$$name || exit 1; done
+
+fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
+	@$(MAKE) --no-print-directory MODE=coverage fuzz-programs
+	tests/fuzz/coverage
+
 bench: ## echoes, deliveries and idle memory beside bare epoll loops; results also in build/bench.txt
 	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan
 	@node tests/bench/run.mjs $(ARGS)
@@ -135,9 +166,11 @@ deps:
 	@deploy/install-packages build
 deps-test:
 	@deploy/install-packages build test
+deps-fuzz:
+	@deploy/install-packages build fuzz
 
 clean: ## remove everything that was built
 	rm -rf build
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
