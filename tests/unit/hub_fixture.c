@@ -17,6 +17,7 @@ enum { CLIENT_BYTES_MAX = 16 << 20 };
 struct evloop *loop;
 struct fake_broker broker;
 struct hub *hub;
+struct ws_deflate_settings hub_fixture_deflate;
 static struct conns *conns;
 static struct test_client clients[TEST_CLIENTS_MAX];
 static size_t client_count;
@@ -133,6 +134,19 @@ void client_receive(struct test_client *c) {
 	}
 }
 
+/* In crumbs: else zlib looks back further than its window. */
+static void client_inflate(struct test_client *c, struct slice payload) {
+	ck_assert_uint_ne(c->window_bits, 0);
+	if (c->inflater == NULL)
+		c->inflater = ws_inflater_new(c->window_bits);
+	for (size_t i = 0; i < payload.len; i++)
+		ck_assert_int_eq(ws_inflater_add(c->inflater, slice_of(payload.ptr + i, 1), &c->text), WS_INFLATE_OK);
+	ck_assert_int_eq(ws_inflater_end(c->inflater, &c->text), WS_INFLATE_OK);
+	if (!c->keeps_context)
+		ws_inflater_release(&c->inflater);
+	c->compressed++;
+}
+
 /* Moves one frame's payload to c->text; false when there is no whole one. */
 static bool client_take_frame(struct test_client *c) {
 	const uint8_t *d = c->in.data;
@@ -153,13 +167,26 @@ static bool client_take_frame(struct test_client *c) {
 		len = len << 8 | d[i];
 	if (c->in.len < head + len)
 		return false;
-	ck_assert_uint_eq(d[0] & 0xF0, WS_FIN);
-	if ((d[0] & 0x0F) != WS_CLOSE) {
+	ck_assert_uint_eq(d[0] & (0xF0 ^ WS_RSV1), WS_FIN);
+	if ((d[0] & WS_RSV1) != 0)
+		client_inflate(c, slice_of(d + head, len));
+	else if ((d[0] & 0x0F) != WS_CLOSE)
 		buf_add(&c->text, slice_of(d + head, len));
+	if ((d[0] & 0x0F) != WS_CLOSE)
 		buf_add_u8(&c->text, '|');
-	}
 	buf_drop_front(&c->in, head + len);
 	return true;
+}
+
+static void read_terms(struct test_client *c, struct slice head) {
+	static const char bits[] = "server_max_window_bits=";
+	const char *at;
+
+	if (memmem(head.ptr, head.len, "permessage-deflate", 18) == NULL)
+		return;
+	at = memmem(head.ptr, head.len, bits, strlen(bits));
+	c->window_bits = at == NULL ? 15 : (uint8_t)strtoul(at + strlen(bits), NULL, 10);
+	c->keeps_context = memmem(head.ptr, head.len, "server_no_context", 17) == NULL;
 }
 
 static bool is_open(void *arg) {
@@ -172,6 +199,7 @@ static bool is_open(void *arg) {
 	end = memmem(c->in.data, c->in.len, "\r\n\r\n", 4);
 	if (end == NULL)
 		return false;
+	read_terms(c, slice_of(c->in.data, (size_t)(end - c->in.data)));
 	buf_drop_front(&c->in, (size_t)(end - c->in.data) + 4);
 	return true;
 }
@@ -186,19 +214,36 @@ static struct test_client *client_new(uint8_t form) {
 	return c;
 }
 
-struct test_client *client_open(uint8_t form) {
-	static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-				      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+static struct test_client *open_with(uint8_t form, const char *lines) {
 	struct test_client *c = client_new(form);
 	struct sock_peer peer = { .is_unix = 1 };
+	struct buf request;
 	int fd[2];
 
+	buf_init(&request, 4096);
+	buf_addf(&request, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", lines);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
 	c->fd = fd[1];
 	conn_accept(conns, fd[0], &peer);
-	ck_assert_int_eq(send(c->fd, request, sizeof(request) - 1, 0), sizeof(request) - 1);
+	ck_assert_int_eq(send(c->fd, request.data, request.len, 0), (ssize_t)request.len);
+	buf_fini(&request);
 	fake_broker_wait(&broker, is_open, c);
 	ck_assert(c->is_open);
+	return c;
+}
+
+struct test_client *client_open(uint8_t form) {
+	return open_with(form, "");
+}
+
+struct test_client *client_open_deflate(uint8_t form, const char *parameters) {
+	struct test_client *c;
+	char line[200];
+
+	snprintf(line, sizeof(line), "Sec-WebSocket-Extensions: permessage-deflate%s\r\n", parameters);
+	c = open_with(form, line);
+	ck_assert_uint_ne(c->window_bits, 0);
 	return c;
 }
 
@@ -384,14 +429,15 @@ void join_live(struct test_client *c, const char *channel, uint64_t offset) {
 /* --- the whole --- */
 
 void hub_fixture_open(void) {
-	static const struct conn_settings conn_settings = { .heartbeat_ms = 60000, .handshake_ms = 60000, .send_timeout_ms = 60000,
-		.client_queue_bytes = TEST_CLIENT_QUEUE_BYTES };
+	struct conn_settings conn_settings = { .heartbeat_ms = 60000, .handshake_ms = 60000, .send_timeout_ms = 60000,
+		.client_queue_bytes = TEST_CLIENT_QUEUE_BYTES, .deflate = hub_fixture_deflate };
 	struct hub_settings settings = {
 		.role = HUB_WORKER,
 		.link_queue_bytes = 4 << 20,
 		.link_message_bytes = 8 << 20,
 		.broker_timeout_ms = TEST_TIMEOUT_MS,
 		.linger_ms = TEST_LINGER_MS,
+		.deflate = hub_fixture_deflate,
 	};
 
 	log_set_level(LOG_ERROR);
@@ -415,10 +461,13 @@ void hub_fixture_close(void) {
 			close(clients[i].fd);
 		buf_fini(&clients[i].in);
 		buf_fini(&clients[i].text);
+		ws_inflater_release(&clients[i].inflater);
 	}
 	ck_assert_uint_eq(hub_pending(hub), 0);
 	hub_free(&hub);
 	fake_broker_fini(&broker);
 	evloop_free(&loop);
 	outq_free_spare();
+	ws_deflate_free_shared();
+	ck_assert_uint_eq(ws_deflate_counted()->memory_bytes, 0);
 }

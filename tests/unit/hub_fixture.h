@@ -27,17 +27,25 @@ struct test_client {
 	unsigned answers;
 	bool is_open, is_deaf;	/* deaf: does not read */
 	uint8_t form;
+	uint8_t window_bits;	/* of what it inflates */
+	bool keeps_context;
+	struct ws_inflater *inflater;
+	unsigned compressed;	/* messages that came so */
 };
 
 extern struct evloop *loop;
 extern struct fake_broker broker;
 extern struct hub *hub;
+/* Of hub and connections; set before the fixture is opened. */
+extern struct ws_deflate_settings hub_fixture_deflate;
 
 /* Linked, hello and synced taken. */
 void hub_fixture_open(void);
 void hub_fixture_close(void);
 /* A WebSocket that is open; borrowed until the fixture closes. */
 struct test_client *client_open(uint8_t form);
+/* The same with an offer of permessage-deflate, its parameters behind a ';'. Inflates with the window agreed on, no more. */
+struct test_client *client_open_deflate(uint8_t form, const char *parameters);
 /* A client without a connection: answers are written to its text. */
 struct test_client *client_open_bare(void);
 /* Reads what has come, unless it is deaf. */

@@ -130,7 +130,8 @@ START_TEST(alone) {
 		buf_init(&out, ROOM);
 		fill(&seed, sizes[i], &message);
 		ck_assert(ws_deflate_alone(ws_deflate_bits_for(bits, sizes[i]), 3, buf_slice(&message), &deflated));
-		ck_assert_int_eq(inflate_message(f, buf_slice(&deflated), 1000, &out), WS_INFLATE_OK);
+		/* In crumbs: else zlib looks back further than its window. */
+		ck_assert_int_eq(inflate_message(f, buf_slice(&deflated), 3, &out), WS_INFLATE_OK);
 		ck_assert_msg(slice_eq(buf_slice(&message), buf_slice(&out)), "%u bits, %zu bytes", bits, sizes[i]);
 		ws_inflater_release(&f);
 		buf_fini(&message);
