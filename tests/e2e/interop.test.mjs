@@ -8,6 +8,7 @@ import { WebSocket } from 'ws'
 
 import { exercise } from './interop/whatwg.mjs'
 import { Browser } from './support/browser.mjs'
+import { certificate, read } from './support/certificates.mjs'
 import { story } from './support/herold.mjs'
 
 const LIMIT = 1024 * 1024
@@ -104,7 +105,10 @@ const CLIENTS = [
 			browser ??= Browser.start()
 			const page = await (await browser).open(pageUrl, { ignoreHTTPSErrors: true })
 
-			return page.evaluate(exercise, { url, sizes: SIZES, idleMs: IDLE_MS })
+			const report = await page.evaluate(exercise, { url, sizes: SIZES, idleMs: IDLE_MS })
+
+			assert.deepEqual(page.problems, [])
+			return report
 		},
 	},
 ]
@@ -118,21 +122,35 @@ function assertReport(report, { isCompressed }) {
 	assert.match(report.refusal[1], /message too big: the message is larger than this server accepts/)
 }
 
+const { pem, key } = certificate('interop', { hosts: ['localhost', '127.0.0.1'], ca: true })
+
+/** Where each client goes, and whom it trusts there. */
+function placesOf(herold) {
+	const { host, port } = herold.tls
+
+	return [
+		{ place: 'plain', url: `${herold.wsUrl}/echo`, pageUrl: `${herold.url}/` },
+		{ place: 'TLS', url: `wss://${host}:${port}/echo`, pageUrl: `https://${host}:${port}/`, ca: read('interop.pem'), caFile: pem },
+	]
+}
+
 /** Both ways of every client, as far as it can choose. */
-function everyClient(t, places, mode) {
+function everyClient(t, { place, ...where }, mode) {
 	const ways = CLIENTS.flatMap((client) => client.isChoosing ? [{ client, isOffering: true }, { client, isOffering: false }] : [{ client, isOffering: true }])
 
 	return Promise.all(ways.map(({ client, isOffering }) =>
-		t.test(`${client.name}, ${isOffering ? 'offering compression' : 'without'}`, { skip: client.missing }, async () => {
-			assertReport(await client.run({ ...places, isOffering }), { isCompressed: isOffering && mode !== 'off' })
+		t.test(`${client.name}, ${place}, ${isOffering ? 'offering compression' : 'without'}`, { skip: client.missing }, async () => {
+			assertReport(await client.run({ ...where, isOffering }), { isCompressed: isOffering && mode !== 'off' })
 		})))
 }
 
 for (const mode of ['off', 'shared', 'dedicated']) {
-	const options = { compression: mode, max_message_bytes: LIMIT, heartbeat_seconds: 1 }
+	const options = {
+		compression: mode, max_message_bytes: LIMIT, heartbeat_seconds: 1, tls_listen: '127.0.0.1:0', tls_certificate: pem, tls_key: key,
+	}
 
 	story(`clients of others, compression ${mode}`, { options, concurrency: 8, timeout: 120000 }, async (herold, t) => {
-		await everyClient(t, { url: `${herold.wsUrl}/echo`, pageUrl: `${herold.url}/` }, mode)
+		await Promise.all(placesOf(herold).map((place) => everyClient(t, place, mode)))
 		const { counters } = await herold.status()
 
 		assert.ok(counters.pings_sent > 0, 'pings were sent and answered')
