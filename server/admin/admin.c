@@ -79,6 +79,13 @@ static int add_part(const char *text, size_t len, void *arg) {
 	return 0;
 }
 
+void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
+	conn_respond(c, &(struct http_response){ .status = status,
+			    .content_type = "application/json",
+			    .extra_headers = "Cache-Control: no-store\r\n",
+			    .body = json });
+}
+
 void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
 	struct buf body;
 
@@ -86,10 +93,7 @@ void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
 	json_dump_callback(json, add_part, &body, JSON_INDENT(1));
 	json_decref(json);
 	buf_add_u8(&body, '\n');
-	conn_respond(c, &(struct http_response){ .status = status,
-			    .content_type = "application/json",
-			    .extra_headers = "Cache-Control: no-store\r\n",
-			    .body = buf_slice(&body) });
+	admin_respond_text(c, status, buf_slice(&body));
 	buf_fini(&body);
 }
 
