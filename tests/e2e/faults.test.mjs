@@ -159,6 +159,8 @@ underLoad('SIGSTOP of a worker for 10 s', SMALL_QUEUE,
 
 			await sleep(10000)
 			assert.ok(crowd.settled.acknowledged.length > acknowledged, 'the others chat on')
+			// On a slow machine its queue takes longer to fill.
+			await waitFor(async () => (await herold.status()).counters.link_resets > 0, 'its link is reset', 30000)
 		} finally {
 			process.kill(victim.pid, 'SIGCONT')
 		}
