@@ -44,6 +44,9 @@ static void set_borrowed(struct service *s, int slot, bool is_borrowed) {
 	for (int i = 0; i < h->listeners_per_slot; i++) {
 		int fd = h->listeners[slot * h->listeners_per_slot + i];
 
+		/* A unix socket is every slot's, so neither lent nor taken back. */
+		if (fd == h->listeners[h->slot * h->listeners_per_slot + i])
+			continue;
 		if (is_borrowed)
 			listener_add(s->listener, fd);
 		else

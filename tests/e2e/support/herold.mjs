@@ -117,11 +117,6 @@ export class Herold {
 		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
 	}
 
-	/** All addresses for clients. */
-	get addresses() {
-		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
-	}
-
 	log(last = 200) {
 		return this.lines.slice(-last).join('\n')
 	}
