@@ -80,7 +80,8 @@ $(BIN)/herold-load: $(LOAD_OBJ) $(BASE_OBJ)
 $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
-$(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): CFLAGS += -Wconversion
+# private: else the file of flags, which they depend on, would be written with it too, whenever one of them comes first.
+$(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): private CFLAGS += -Wconversion
 
 # A changed flag rebuilds everything.
 $(BUILD)/flags: FORCE
@@ -99,7 +100,7 @@ $(BUILD)/server/page/assets.o: $(PAGE_FILES)
 $(BUILD)/suites.tbl: $(UNIT_SRC)
 	@mkdir -p $(BUILD)
 	@for f in $(patsubst tests/unit/test_%.c,%,$(filter tests/unit/test_%,$(sort $(UNIT_SRC)))); do echo "SUITE($$f)"; done >$@
-$(BUILD)/tests/unit/%.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/tests/unit/%.o: private CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
 -include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
