@@ -90,6 +90,13 @@ static bool is_over(const struct master *m, enum process_kind kind) {
 	    (kind == PROCESS_ADMIN && m->phase >= PHASE_ADMIN);
 }
 
+/* Nobody will be in its slot again. A worker that ends in order has refused its newcomers itself. */
+static void child_end(struct master *m, struct child *c) {
+	c->state = CHILD_ENDED;
+	if (c->kind == PROCESS_WORKER && c->borrower < 0)
+		listeners_shut(&m->listeners, c->slot);
+}
+
 static void enter(struct master *m, enum phase phase, uint64_t limit_ms) {
 	m->phase = phase;
 	m->phase_due_ms = now_ms() + limit_ms;
@@ -97,7 +104,7 @@ static void enter(struct master *m, enum phase phase, uint64_t limit_ms) {
 		struct child *c = &m->children[i];
 
 		if (!child_is_running(c) && is_over(m, c->kind))
-			c->state = CHILD_ENDED;
+			child_end(m, c);
 	}
 }
 
@@ -244,7 +251,7 @@ static void child_died(struct master *m, struct child *c, int wait_status, uint6
 			m->children[i].borrower = -1;
 	}
 	if (is_expected)
-		c->state = CHILD_ENDED;
+		child_end(m, c);
 	else
 		child_respawn(m, c, was_ready, exit_code, now);
 }

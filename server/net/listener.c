@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/list.h"
@@ -265,6 +266,8 @@ void listener_close(struct listener *l) {
 		evloop_io_stop(&s->io);
 		s->fd = -1;
 		refuse_queue(l, fd);
+		/* Other processes hold it too, so without this the next newcomer would wait in its queue for nobody. */
+		shutdown(fd, SHUT_RDWR);
 		close(fd);
 	}
 }
