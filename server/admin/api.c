@@ -195,13 +195,24 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 
 /* --- channels, history, presence --- */
 
-/* False, after a refusal. Missing: `value` stays. */
+/* False, after a refusal. Missing: empty. */
+static bool query_text(struct conn *c, const struct http_request *r, const char *name, char *out, size_t out_size) {
+	char sentence[128];
+
+	if (http_query_find(r->query, name, out, out_size) || !http_query_has(r->query, name))
+		return true;
+	snprintf(sentence, sizeof(sentence), "%s is longer than %zu bytes, or has a wrong escape", name, out_size - 1);
+	conn_refuse(c, 400, sentence, NULL);
+	return false;
+}
+
+/* The same. Missing: `value` stays. */
 static bool query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value) {
 	char text[32], sentence[128];
 
-	if (!http_query_find(r->query, name, text, sizeof(text)))
+	if (!http_query_has(r->query, name))
 		return true;
-	if (slice_to_u64(slice_text(text), value) && *value <= max)
+	if (http_query_find(r->query, name, text, sizeof(text)) && slice_to_u64(slice_text(text), value) && *value <= max)
 		return true;
 	snprintf(sentence, sizeof(sentence), "%s is not a number from 0 to %llu", name, (unsigned long long)max);
 	conn_refuse(c, 400, sentence, NULL);
@@ -209,7 +220,9 @@ static bool query_number(struct conn *c, const struct http_request *r, const cha
 }
 
 static bool query_channel(struct conn *c, const struct http_request *r, char out[IPC_CHANNEL_MAX + 1]) {
-	if (http_query_find(r->query, "channel", out, IPC_CHANNEL_MAX + 1) && out[0] != '\0')
+	if (!query_text(c, r, "channel", out, IPC_CHANNEL_MAX + 1))
+		return false;
+	if (out[0] != '\0')
 		return true;
 	conn_refuse(c, 400, "channel is missing", NULL);
 	return false;
@@ -238,16 +251,13 @@ static void on_channels(struct hub_client *client, void *cookie, const struct hu
 }
 
 void api_channels(struct conn *c, const struct http_request *r, struct slice body) {
-	char prefix[IPC_CHANNEL_MAX + 1] = "", after[IPC_CHANNEL_MAX + 1] = "";
+	char prefix[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1];
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit) || !query_text(c, r, "prefix", prefix, sizeof(prefix)) ||
+	    !query_text(c, r, "after", after, sizeof(after)))
 		return;
-	if (!http_query_find(r->query, "prefix", prefix, sizeof(prefix)))
-		prefix[0] = '\0';
-	if (!http_query_find(r->query, "after", after, sizeof(after)))
-		after[0] = '\0';
 	hub_channel_list(&admin_call_new(c)->client, slice_text(prefix), slice_text(after), (uint32_t)limit, on_channels, NULL);
 }
 
@@ -313,12 +323,16 @@ void api_history(struct conn *c, const struct http_request *r, struct slice body
 	char channel[IPC_CHANNEL_MAX + 1];
 	struct hub_position position = { "", 0 };
 	uint64_t limit = API_LIMIT_DEFAULT, offset = 0;
-	bool is_since;
+	bool is_since = http_query_has(r->query, "epoch");
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !query_text(c, r, "epoch", position.epoch, sizeof(position.epoch)))
 		return;
-	is_since = http_query_find(r->query, "epoch", position.epoch, sizeof(position.epoch));
+	if (is_since != http_query_has(r->query, "offset")) {
+		conn_refuse(c, 400, "epoch and offset belong together", NULL);
+		return;
+	}
 	if (!query_number(c, r, is_since ? "offset" : "before", INT64_MAX, &offset))
 		return;
 	position.offset = offset;
@@ -351,13 +365,12 @@ static void on_presence(struct hub_client *client, void *cookie, const struct hu
 }
 
 void api_presence(struct conn *c, const struct http_request *r, struct slice body) {
-	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1] = "";
+	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1];
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !query_text(c, r, "after", after, sizeof(after)))
 		return;
-	if (!http_query_find(r->query, "after", after, sizeof(after)))
-		after[0] = '\0';
 	hub_member_list(&admin_call_new(c)->client, slice_text(channel), slice_text(after), (uint32_t)limit, on_presence, NULL);
 }
