@@ -105,7 +105,7 @@ story('who sends to /echo and does not read is not read from', { options: { work
 /** Chat clients of one worker that are logged in, in the room, and settled. */
 const several = (herold, count) => Promise.all(Array.from({ length: count }, (_, i) => ChatClient.login(herold, { userId: `u${i}` })))
 
-story('publications beyond the bound of the link are refused, the others are not lost', { options: { workers: 1, link_queue_bytes: '2m',
+story('publications beyond the bound of the link are refused, the others are not lost', { options: { workers: 1, link_queue_bytes: '2m', client_queue_bytes: '64m',
 	max_message_bytes: '1k', history_bytes: '64k', broker_timeout_ms: 30000 } }, async (herold) => {
 	const [reader, ...clients] = await several(herold, 7)
 	const { broker } = await herold.pids()
