@@ -86,15 +86,23 @@ void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
 			    .body = json });
 }
 
-void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
+static void respond_json(struct conn *c, unsigned status, json_t *json, size_t form) {
 	struct buf body;
 
 	buf_init(&body, SIZE_MAX);
-	json_dump_callback(json, add_part, &body, JSON_INDENT(1));
+	json_dump_callback(json, add_part, &body, form);
 	json_decref(json);
 	buf_add_u8(&body, '\n');
 	admin_respond_text(c, status, buf_slice(&body));
 	buf_fini(&body);
+}
+
+void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
+	respond_json(c, status, json, JSON_COMPACT);
+}
+
+void admin_respond_readable(struct conn *c, json_t *json) {
+	respond_json(c, 200, json, JSON_INDENT(1));
 }
 
 void admin_refuse_result(struct conn *c, enum ipc_result result) {
