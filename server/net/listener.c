@@ -34,7 +34,7 @@ struct listener {
 	struct evloop_timer retry;
 	uint64_t refused_ms; /* the latest refusal for want of descriptors; 0: none yet */
 	int spare;	     /* -1: there was none to be had */
-	bool is_paused, is_waiting;
+	bool is_waiting;
 };
 
 static const char refusal_full[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -73,7 +73,7 @@ static void refuse(int fd, struct slice answer) {
 }
 
 static void watch(struct listener *l) {
-	short want = l->is_paused || l->is_waiting ? 0 : EVLOOP_READ;
+	short want = l->is_waiting ? 0 : EVLOOP_READ;
 
 	list_for_each(it, &l->sockets) {
 		struct listening *s = list_entry(it, struct listening, link);
@@ -160,8 +160,8 @@ static void on_readable(int fd, short ready, void *arg) {
 	struct listener *l = s->listener;
 
 	(void)ready;
-	/* on_accept may remove the socket, pause or close. */
-	for (int i = 0; i < ACCEPTS_PER_TURN && s->fd == fd && !l->is_paused; i++) {
+	/* on_accept may remove the socket or close. */
+	for (int i = 0; i < ACCEPTS_PER_TURN && s->fd == fd; i++) {
 		if (!accept_one(l, fd))
 			break;
 	}
@@ -219,7 +219,7 @@ void listener_add(struct listener *l, int fd) {
 	}
 	s->fd = fd;
 	evloop_io_start(l->loop, &s->io, fd, EVLOOP_READ, on_readable, s);
-	if (l->is_paused || l->is_waiting)
+	if (l->is_waiting)
 		evloop_io_want(&s->io, 0);
 }
 
@@ -230,11 +230,6 @@ void listener_remove(struct listener *l, int fd) {
 		return;
 	evloop_io_stop(&s->io);
 	s->fd = -1;
-}
-
-void listener_pause(struct listener *l, bool is_paused) {
-	l->is_paused = is_paused;
-	watch(l);
 }
 
 static void refuse_queue(struct listener *l, int listening_fd) {

@@ -26,8 +26,6 @@ void listener_free(struct listener **l);
 void listener_add(struct listener *l, int fd);
 /* No longer; what waits there waits for another process. */
 void listener_remove(struct listener *l, int fd);
-/* While paused nothing is accepted. */
-void listener_pause(struct listener *l, bool is_paused);
 /* For good, and for all processes that hold the sockets: what waits in the queues is answered 503 (closing would reset it), who comes
  * later is refused by the kernel. */
 void listener_close(struct listener *l);

@@ -118,20 +118,6 @@ START_TEST(accepts_with_a_budget) {
 }
 END_TEST
 
-START_TEST(pauses) {
-	int client;
-
-	listener_pause(listener, true);
-	client = connect_to(&address);
-	run_turns(5);
-	ck_assert_int_eq(accepted_count, 0);
-	listener_pause(listener, false);
-	run_turns(5);
-	ck_assert_int_eq(accepted_count, 1);
-	close(client);
-}
-END_TEST
-
 START_TEST(takes_sockets_and_gives_them_back) {
 	struct sock_addr lent_address;
 	int lent = listen_anywhere(&lent_address), clients[3];
@@ -291,7 +277,6 @@ Suite *suite_listener(void) {
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, accepts_with_a_budget);
-	tcase_add_test(t, pauses);
 	tcase_add_test(t, takes_sockets_and_gives_them_back);
 	tcase_add_test(t, removed_in_the_callback);
 	tcase_add_test(t, close_answers_who_waits);
