@@ -7,7 +7,8 @@
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
 
-enum { MS = 1000 };
+/* Without the broker only those could be served who need none of it; but not for ever nobody. */
+enum { MS = 1000, LINK_PATIENCE_MS = 1000 };
 
 bool service_prepare(const struct heritage *h, int *status) {
 	struct errbuf e;
@@ -26,9 +27,23 @@ static void on_accept(int fd, const struct sock_peer *peer, void *arg) {
 	conn_accept(s->conns, fd, peer);
 }
 
+static void open_doors(void *arg) {
+	struct service *s = arg;
+
+	if (s->doors == NULL)
+		return;
+	evloop_timer_stop(&s->patience);
+	for (int i = 0; i < s->door_count; i++)
+		listener_add(s->listener, s->doors[i]);
+	s->doors = NULL;
+	atomic_store(&stats_own->is_ready, 1);
+}
+
 static void drain(struct service *s, uint64_t spread_ms) {
 	if (s->is_draining)
 		return;
+	/* Who waits there is told. */
+	open_doors(s);
 	s->is_draining = true;
 	atomic_store(&stats_own->is_draining, 1);
 	log_line(LOG_INFO, "draining", LF_U("connections", conns_count(s->conns)), LF_U("spread_ms", spread_ms));
@@ -88,6 +103,8 @@ static void on_turn_end(void *arg) {
 	struct service *s = arg;
 
 	hub_turn_end(s->hub);
+	if (s->doors != NULL && hub_is_linked(s->hub))
+		open_doors(s);
 	conns_turn_end(s->conns);
 	if (s->after_turn != NULL)
 		s->after_turn(s->after_turn_arg);
@@ -120,17 +137,19 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 	s->conns = conns_new(s->loop, &conn_settings, host);
 	s->hub = hub_new(s->loop, &hub_settings, forms, form_count);
 	s->listener = listener_new(s->loop, on_accept, s);
+	evloop_timer_init(s->loop, &s->patience, open_doors, s);
 	evloop_io_start(s->loop, &s->control, h->control_fd, EVLOOP_READ, on_control, s);
 }
 
 void service_run(struct service *s, const int *listeners, int listener_count) {
-	for (int i = 0; i < listener_count; i++)
-		listener_add(s->listener, listeners[i]);
-	atomic_store(&stats_own->is_ready, 1);
+	s->doors = listeners;
+	s->door_count = listener_count;
+	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
 	evloop_run(s->loop);
 }
 
 void service_fini(struct service *s) {
+	evloop_timer_stop(&s->patience);
 	listener_free(&s->listener);
 	conns_free(&s->conns);
 	hub_free(&s->hub);

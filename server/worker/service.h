@@ -16,6 +16,9 @@ struct service {
 	struct hub *hub;
 	struct listener *listener;
 	struct evloop_io control;
+	const int *doors;	/* listeners that are still to be opened; borrowed, NULL when they are open */
+	int door_count;
+	struct evloop_timer patience;
 	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
 	evloop_fn after_turn;
 	void *after_turn_arg;
@@ -27,7 +30,8 @@ bool service_prepare(const struct heritage *h, int *status) MUST_CHECK;
 /* Makes loop, hub and connections; nobody is accepted yet. */
 void service_init(struct service *s, const struct heritage *h, int role, const struct hub_form *forms, size_t form_count,
     const struct conn_host *host);
-/* Accepts on these descriptors and runs until master has asked to go and everybody is gone. */
+/* Accepts on these descriptors, once there is a link to the broker or it is late, and runs until master has asked to go and
+ * everybody is gone. */
 void service_run(struct service *s, const int *listeners, int listener_count);
 void service_fini(struct service *s);
 

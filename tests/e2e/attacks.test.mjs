@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 
 import { ChatClient } from './support/client.mjs'
-import { story } from './support/herold.mjs'
+import { sleep, story, waitFor } from './support/herold.mjs'
 
 /** A channel with a history of about 1 MB; its epoch. */
 async function fillChannel(client, channel) {
@@ -46,4 +46,18 @@ story('whoever asks for much history waits alone', { options: { workers: 1, brok
 		client.terminate()
 		await chatOn(bystander, 5)
 	}
+})
+
+story('whoever comes while a worker starts waits until it is linked to the broker', { options: { workers: 1 } }, async (herold) => {
+	const { workers, broker } = await herold.pids()
+
+	process.kill(broker, 'SIGSTOP')
+	process.kill(workers[0], 'SIGKILL')
+	await waitFor(() => !herold.processes().includes(workers[0]) && herold.processes().length === 4, 'a new worker')
+	const login = ChatClient.open(herold).then((c) => c.ask({ type: 'login', userId: 'u', name: 'u' }, (m) => m.type !== 'connection'))
+
+	// Long enough for an answer, if it did not wait.
+	await Promise.race([login, sleep(300)])
+	process.kill(broker, 'SIGCONT')
+	assert.equal((await login).type, 'login_ok')
 })
