@@ -2,7 +2,7 @@
 #include "server/net/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,9 +52,10 @@ static const char refusal_closing[] = "HTTP/1.1 503 Service Unavailable\r\n"
 				      "\r\n"
 				      "The server is going away.\n";
 
+/* Some descriptor that needs no file: after dropping root, or in a bare container, none may be there to be opened. */
 static void open_spare(struct listener *l) {
 	if (l->spare < 0)
-		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		l->spare = eventfd(0, EFD_CLOEXEC);
 }
 
 /* Takes fd. The answer goes out before the request is read; what has arrived of it is taken off, because closing with
