@@ -98,7 +98,8 @@ FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(BUILD)/tests/fuzz/replay.o)
 $(FUZZ_NAMES:%=$(BUILD)/fuzz_%): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_MAIN) $(BUILD)/fuzzed.a
 	$(call say,LD,$@)$(CC) $(CFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
-$(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): CFLAGS += -Wconversion
+# private: else the file of flags, which they depend on, would be written with it too, whenever one of them comes first.
+$(foreach d,$(CONVERSION_DIRS),$(BUILD)/$(d)/%.o): private CFLAGS += -Wconversion
 
 # A changed flag rebuilds everything.
 $(BUILD)/flags: FORCE
@@ -117,7 +118,7 @@ $(BUILD)/server/page/assets.o: $(PAGE_FILES)
 $(BUILD)/suites.tbl: $(UNIT_SRC)
 	@mkdir -p $(BUILD)
 	@for f in $(patsubst tests/unit/test_%.c,%,$(filter tests/unit/test_%,$(sort $(UNIT_SRC)))); do echo "SUITE($$f)"; done >$@
-$(BUILD)/tests/unit/%.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/tests/unit/%.o: private CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
 -include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)

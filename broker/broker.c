@@ -18,6 +18,8 @@ enum {
 	SETTLE_MS = 1000,
 	LATE_HOLD_MS = 100,
 	HELLO_MS = 10000,	/* a link that has not said hello by then is ended */
+	ACCEPTS_PER_TURN = 32,	/* anybody of this host can connect, and workers must not wait for that */
+	REFUSED_LOG_MS = 1000,	/* nor may it fill the log */
 	LINKS_MAX = 1024,	/* far above the number of processes; stops a worker that connects in a loop */
 };
 
@@ -38,6 +40,7 @@ struct broker {
 	struct list links;
 	size_t link_count;
 	uint64_t next_link_id, start_ms, ticked_ms;
+	uint64_t refused, refused_logged_ms;	/* since then not logged */
 	bool is_settling, is_listener_tired;
 };
 
@@ -120,18 +123,29 @@ static void on_message(struct link *l, enum ipc_type type, const union ipc_any *
 		router_on_message(b->router, l, type, message);
 }
 
-/* Only our own user and root: the socket's place in the file system is not the only lock. */
-static bool is_welcome(const struct broker *b, int fd) {
+static void note_refused(struct broker *b, const char *why, const struct ucred *peer) {
+	uint64_t now = evloop_now_ms(b->loop);
+
+	b->refused++;
+	if (b->refused_logged_ms != 0 && now < b->refused_logged_ms + REFUSED_LOG_MS)
+		return;
+	log_line(LOG_WARN, "link refused", LF_TEXT("why", why), LF_U("uid", peer->uid), LF_I("link_pid", peer->pid),
+	    LF_U("refused", b->refused), LF_U("links", b->link_count));
+	b->refused = 0;
+	b->refused_logged_ms = now;
+}
+
+/* Only our own user and root: the socket is abstract, so nothing else stands before it. */
+static bool is_welcome(struct broker *b, int fd) {
 	struct ucred peer = { 0 };
 	socklen_t len = sizeof(peer);
 
-	if (b->link_count >= LINKS_MAX) {
-		log_line(LOG_WARN, "link refused: too many", LF_U("links", b->link_count));
-		return false;
-	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0))
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != geteuid() && peer.uid != 0))
+		note_refused(b, "another user", &peer);
+	else if (b->link_count >= LINKS_MAX)
+		note_refused(b, "too many", &peer);
+	else
 		return true;
-	log_line(LOG_WARN, "link refused: another user", LF_U("uid", peer.uid), LF_I("link_pid", peer.pid));
 	return false;
 }
 
@@ -160,11 +174,15 @@ static void link_close(struct broker *b, struct held_link *h) {
 static void on_connection(int fd, short ready UNUSED, void *arg) {
 	struct broker *b = arg;
 	struct sock_peer peer;
-	int accepted;
+	int accepted = -1;
 
-	while ((accepted = sock_accept(fd, &peer)) >= 0)
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+		accepted = sock_accept(fd, &peer);
+		if (accepted < 0)
+			break;
 		link_open(b, accepted);
-	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+	}
+	if (accepted >= 0 || errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
 	log_line(LOG_ERROR, "cannot accept a link", LF_TEXT("error", strerror(errno)));
 	b->is_listener_tired = true;

@@ -2,7 +2,6 @@
 #include "common/base/digest.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +21,6 @@ void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]) {
 
 void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]) {
 	digest_with(EVP_sha256(), s, out);
-}
-
-bool digest_equal(struct slice a, struct slice b) {
-	return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 void random_bytes(void *out, size_t len) {

@@ -10,8 +10,6 @@ enum { SHA1_BYTES = 20, SHA256_BYTES = 32 };
 
 void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]);
 void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]);
-/* The time depends on the length alone. */
-bool digest_equal(struct slice a, struct slice b);
 /* From the kernel; ends the process when there is none to be had. */
 void random_bytes(void *out, size_t len);
 

@@ -25,10 +25,6 @@ void *mem_realloc(void *ptr, size_t bytes) {
 	return mem_checked(realloc(ptr, bytes > 0 ? bytes : 1), bytes);
 }
 
-char *mem_strdup(const char *text) {
-	return mem_dup(text, strlen(text) + 1);
-}
-
 void *mem_dup(const void *ptr, size_t bytes) {
 	void *copy = mem_alloc(bytes);
 

@@ -13,7 +13,6 @@
 void *mem_alloc(size_t bytes) MUST_CHECK;
 void *mem_zalloc(size_t bytes) MUST_CHECK;
 void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;
-char *mem_strdup(const char *text) MUST_CHECK;
 void *mem_dup(const void *ptr, size_t bytes) MUST_CHECK;
 void *mem_try_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void mem_free(void *ptr);

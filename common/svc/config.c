@@ -181,13 +181,41 @@ static bool option_parse(const struct config_option *o, struct slice value, void
 	return false;
 }
 
+/* Of the lists, those that a process listens on. */
+static bool is_addresses(const struct config_option *o) {
+	return o->offset == offsetof(struct config, listen) || o->offset == offsetof(struct config, tls_listen) ||
+	    o->offset == offsetof(struct config, admin_listen);
+}
+
+/* A list that parses. */
+static bool check_addresses(const struct config_option *o, struct slice value, struct errbuf *e) {
+	struct text_list list = { NULL, 0 };
+	struct sock_addr address;
+	struct errbuf why;
+	size_t least = o->offset == offsetof(struct config, admin_listen) ? 1 : 0;
+	bool is_good;
+
+	if (!is_addresses(o) || !parse_list(value, &list))
+		return true;
+	is_good = list.count >= least && list.count <= LISTENERS_MAX;
+	if (!is_good)
+		errbuf_set(e, "%s: %zu addresses are not allowed, but %zu to %d", o->name, list.count, least, LISTENERS_MAX);
+	for (size_t i = 0; i < list.count && is_good; i++) {
+		is_good = sock_parse(list.item[i], &address, &why);
+		if (!is_good)
+			errbuf_set(e, "%s: %.400s", o->name, why.text);
+	}
+	list_fini(&list);
+	return is_good;
+}
+
 bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) {
 	const struct config_option *o = option_find(name);
 
 	if (o == NULL)
 		return errbuf_set(e, "there is no option \"%.*s\" (--help lists them)", (int)(name.len < 100 ? name.len : 100),
 		    (const char *)name.ptr);
-	return option_parse(o, value, value_of(c, o)) || refuse(o, value, e);
+	return check_addresses(o, value, e) && (option_parse(o, value, value_of(c, o)) || refuse(o, value, e));
 }
 
 /* --- many values --- */
@@ -221,19 +249,6 @@ bool config_set_environment(struct config *c, char *const *environment, struct e
 	return true;
 }
 
-static bool check_addresses(const char *name, const struct text_list *list, size_t least, struct errbuf *e) {
-	struct sock_addr address;
-	struct errbuf why;
-
-	if (list->count < least || list->count > LISTENERS_MAX)
-		return errbuf_set(e, "%s: %zu addresses are not allowed, but %zu to %d", name, list->count, least, LISTENERS_MAX);
-	for (size_t i = 0; i < list->count; i++) {
-		if (!sock_parse(list->item[i], &address, &why))
-			return errbuf_set(e, "%s: %.400s", name, why.text);
-	}
-	return true;
-}
-
 static bool check_tls(const struct config *c, struct errbuf *e) {
 	if (c->tls_key.count != c->tls_certificate.count)
 		return errbuf_set(e, "tls_key: %zu files are not allowed, but as many as tls_certificate has (%zu)", c->tls_key.count,
@@ -256,8 +271,9 @@ bool config_check(const struct config *c, struct errbuf *e) {
 	if ((size_t)c->link_queue_bytes < 4 * config_link_message_bytes(c))
 		return errbuf_set(e, "link_queue_bytes: %lld is not allowed, but at least %zu, four times the largest message of the link "
 		    "(max_message_bytes + history_bytes + 256k)", (long long)c->link_queue_bytes, 4 * config_link_message_bytes(c));
-	return check_tls(c, e) && check_addresses("listen", &c->listen, c->tls_listen.count > 0 ? 0 : 1, e) &&
-	    check_addresses("tls_listen", &c->tls_listen, 0, e) && check_addresses("admin_listen", &c->admin_listen, 1, e);
+	if (c->listen.count + c->tls_listen.count == 0)
+		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
+	return check_tls(c, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/utf8.h"
+#include "common/svc/log_sink.h"
 
 /* Pipes keep writes of up to PIPE_BUF bytes whole; longer lines of several processes would mix. */
 enum { LINE_BYTES = PIPE_BUF, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
@@ -18,6 +19,7 @@ static struct {
 	_Atomic int own_level, own_format;
 	const _Atomic int *level, *format;	/* enum log_level, enum log_format */
 	char process[32];
+	uint64_t lost;	/* lines that nobody took since the last that was taken */
 } log_state = { .own_level = LOG_INFO, .level = &log_state.own_level, .format = &log_state.own_format };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
@@ -35,6 +37,7 @@ void log_setup(enum log_level level, enum log_format format, const char *process
 	log_state.level = &log_state.own_level;
 	log_state.format = &log_state.own_format;
 	snprintf(log_state.process, sizeof(log_state.process), "%s", process);
+	log_sink_open();
 }
 
 void log_set_level(enum log_level level) {
@@ -193,13 +196,9 @@ static void line_end(struct line *l) {
 	l->len += strlen(end);
 }
 
-void log_emit(enum log_level level, const char *message, const struct log_field *fields) {
+static bool write_line(enum log_level level, const char *message, const struct log_field *fields) {
 	struct line l;
-	int saved = errno;
-	ssize_t written;
 
-	if (!log_is_on(level))
-		return;
 	l.len = 0;
 	l.is_full = false;
 	l.is_json = atomic_load_explicit(log_state.format, memory_order_relaxed) == LOG_FORMAT_JSON;
@@ -208,8 +207,19 @@ void log_emit(enum log_level level, const char *message, const struct log_field 
 	for (; fields != NULL && fields->key != NULL; fields++)
 		line_add_field(&l, fields);
 	line_end(&l);
-	do {
-		written = write(STDERR_FILENO, l.text, l.len);
-	} while (written < 0 && errno == EINTR);
+	return log_sink_write(l.text, l.len);
+}
+
+void log_emit(enum log_level level, const char *message, const struct log_field *fields) {
+	int saved = errno;
+
+	if (!log_is_on(level))
+		return;
+	if (log_state.lost > 0 &&
+	    write_line(LOG_WARN, "log lines were lost, their reader did not keep up",
+		(const struct log_field[]){ LF_U("lines", log_state.lost), { 0 } }))
+		log_state.lost = 0;
+	if (log_state.lost > 0 || !write_line(level, message, fields))
+		log_state.lost++;
 	errno = saved;
 }

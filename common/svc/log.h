@@ -1,7 +1,8 @@
 /*
  * log - one line per event, as text (key=value) or JSON, to standard error
  *
- * A line is one write(2), so lines of several processes do not mix. Values are escaped in both forms; control characters never
+ * A line is one write(2), so lines of several processes do not mix. Nobody waits for the log's reader: lines that it does not take are
+ * lost, and counted in the next one that it does. Values are escaped in both forms; control characters never
  * reach a terminal. Whoever decides logs; whoever only fails returns. Secrets are never passed here.
  *
  *     log_line(LOG_INFO, "worker is ready", LF_U("slot", slot), LF_TEXT("address", text));

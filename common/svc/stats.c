@@ -11,13 +11,12 @@ static struct stats_block dummy;
 struct stats_block *stats_own = &dummy;
 
 static const struct {
-	const char *name;
-	enum stat_id first, last;
+	enum stat_id last;
 	bool is_gauge;
 } rows[] = {
-#define STAT_COUNTER(name, help) { #name, STAT_##name, STAT_##name, false },
-#define STAT_GAUGE(name, help) { #name, STAT_##name, STAT_##name, true },
-#define STAT_FAMILY(name, size, help) { #name, STAT_##name, STAT_##name##_last, false },
+#define STAT_COUNTER(name, help) { STAT_##name, false },
+#define STAT_GAUGE(name, help) { STAT_##name, true },
+#define STAT_FAMILY(name, size, help) { STAT_##name##_last, false },
 #include "common/svc/stats.tbl"
 };
 
@@ -116,8 +115,4 @@ uint64_t stats_sum(const struct stats_map *m, enum stat_id id) {
 
 bool stats_is_gauge(enum stat_id id) {
 	return rows[row_of(id)].is_gauge;
-}
-
-const char *stats_name(enum stat_id id) {
-	return rows[row_of(id)].name;
 }

@@ -65,7 +65,6 @@ void stats_block_retire(struct stats_map *m, int index);
 /* Over all living blocks and the retired. */
 uint64_t stats_sum(const struct stats_map *m, enum stat_id id);
 bool stats_is_gauge(enum stat_id id);
-const char *stats_name(enum stat_id id);
 
 static inline void stat_add(enum stat_id id, uint64_t n) {
 	_Atomic uint64_t *v = &stats_own->value[id];

@@ -79,18 +79,30 @@ static int add_part(const char *text, size_t len, void *arg) {
 	return 0;
 }
 
-void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
-	struct buf body;
-
-	buf_init(&body, SIZE_MAX);
-	json_dump_callback(json, add_part, &body, JSON_INDENT(1));
-	json_decref(json);
-	buf_add_u8(&body, '\n');
+void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
 	conn_respond(c, &(struct http_response){ .status = status,
 			    .content_type = "application/json",
 			    .extra_headers = "Cache-Control: no-store\r\n",
-			    .body = buf_slice(&body) });
+			    .body = json });
+}
+
+static void respond_json(struct conn *c, unsigned status, json_t *json, size_t form) {
+	struct buf body;
+
+	buf_init(&body, SIZE_MAX);
+	json_dump_callback(json, add_part, &body, form);
+	json_decref(json);
+	buf_add_u8(&body, '\n');
+	admin_respond_text(c, status, buf_slice(&body));
 	buf_fini(&body);
+}
+
+void admin_respond_json(struct conn *c, unsigned status, json_t *json) {
+	respond_json(c, status, json, JSON_COMPACT);
+}
+
+void admin_respond_readable(struct conn *c, json_t *json) {
+	respond_json(c, 200, json, JSON_INDENT(1));
 }
 
 void admin_refuse_result(struct conn *c, enum ipc_result result) {

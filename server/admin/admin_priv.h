@@ -20,8 +20,12 @@ struct admin *admin_of(struct conn *c);
 struct admin_call *admin_call_new(struct conn *c);
 /* Forgets what is unanswered and frees the call; answer first. */
 void admin_call_end(struct admin_call *call);
+/* json: the body, written by hand. Copies. */
+void admin_respond_text(struct conn *c, unsigned status, struct slice json);
 /* Takes `json`. */
 void admin_respond_json(struct conn *c, unsigned status, json_t *json);
+/* 200, for people's eyes too. Takes `json`. */
+void admin_respond_readable(struct conn *c, json_t *json);
 /* 503 with Retry-After when surely not done, 504 when perhaps done. */
 void admin_refuse_result(struct conn *c, enum ipc_result result);
 

@@ -4,6 +4,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "server/proto/json_raw.h"
+#include "server/proto/json_write.h"
 #include "server/proto/proto.h"
 
 enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_DEPTH_MAX = 64 };
@@ -12,12 +13,14 @@ enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, A
 
 /* NULL, after a refusal, when the body is not what it should be. Returns owned. */
 static json_t *parse_body(struct conn *c, struct slice body) {
+	/* Numbers as doubles, as in the chat: any integer is valid JSON, and the data is handed on as it stands anyway. */
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
 	json_error_t error = { .text = "nested too deep" };
 	json_t *json = NULL;
 	char sentence[256];
 
 	if (json_raw_depth_within(body, API_DEPTH_MAX))
-		json = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+		json = json_loadb((const char *)body.ptr, body.len, flags, &error);
 
 	if (json == NULL) {
 		snprintf(sentence, sizeof(sentence), "the body is not valid JSON: line %d: %s", error.line, error.text);
@@ -192,13 +195,24 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 
 /* --- channels, history, presence --- */
 
-/* False, after a refusal. Missing: `value` stays. */
+/* False, after a refusal. Missing: empty. */
+static bool query_text(struct conn *c, const struct http_request *r, const char *name, char *out, size_t out_size) {
+	char sentence[128];
+
+	if (http_query_find(r->query, name, out, out_size) || !http_query_has(r->query, name))
+		return true;
+	snprintf(sentence, sizeof(sentence), "%s is longer than %zu bytes, or has a wrong escape", name, out_size - 1);
+	conn_refuse(c, 400, sentence, NULL);
+	return false;
+}
+
+/* The same. Missing: `value` stays. */
 static bool query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value) {
 	char text[32], sentence[128];
 
-	if (!http_query_find(r->query, name, text, sizeof(text)))
+	if (!http_query_has(r->query, name))
 		return true;
-	if (slice_to_u64(slice_text(text), value) && *value <= max)
+	if (http_query_find(r->query, name, text, sizeof(text)) && slice_to_u64(slice_text(text), value) && *value <= max)
 		return true;
 	snprintf(sentence, sizeof(sentence), "%s is not a number from 0 to %llu", name, (unsigned long long)max);
 	conn_refuse(c, 400, sentence, NULL);
@@ -206,7 +220,9 @@ static bool query_number(struct conn *c, const struct http_request *r, const cha
 }
 
 static bool query_channel(struct conn *c, const struct http_request *r, char out[IPC_CHANNEL_MAX + 1]) {
-	if (http_query_find(r->query, "channel", out, IPC_CHANNEL_MAX + 1) && out[0] != '\0')
+	if (!query_text(c, r, "channel", out, IPC_CHANNEL_MAX + 1))
+		return false;
+	if (out[0] != '\0')
 		return true;
 	conn_refuse(c, 400, "channel is missing", NULL);
 	return false;
@@ -235,73 +251,88 @@ static void on_channels(struct hub_client *client, void *cookie, const struct hu
 }
 
 void api_channels(struct conn *c, const struct http_request *r, struct slice body) {
-	char prefix[IPC_CHANNEL_MAX + 1] = "", after[IPC_CHANNEL_MAX + 1] = "";
+	char prefix[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1];
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit) || !query_text(c, r, "prefix", prefix, sizeof(prefix)) ||
+	    !query_text(c, r, "after", after, sizeof(after)))
 		return;
-	if (!http_query_find(r->query, "prefix", prefix, sizeof(prefix)))
-		prefix[0] = '\0';
-	if (!http_query_find(r->query, "after", after, sizeof(after)))
-		after[0] = '\0';
 	hub_channel_list(&admin_call_new(c)->client, slice_text(prefix), slice_text(after), (uint32_t)limit, on_channels, NULL);
 }
 
-/* The data as JSON: chat payloads lack their braces, JSON is as it came, anything else is text. */
-static json_t *payload_json(const struct ipc_publication *p) {
-	json_t *json = NULL;
-
-	if (p->kind == PAYLOAD_CHAT) {
-		struct buf b;
-
-		buf_init(&b, SIZE_MAX);
-		buf_add_u8(&b, '{');
-		buf_add(&b, p->data);
-		buf_add_u8(&b, '}');
-		json = json_loadb((const char *)b.data, b.len, 0, NULL);
-		buf_fini(&b);
-	} else if (p->kind == PAYLOAD_JSON) {
-		json = json_loadb((const char *)p->data.ptr, p->data.len, JSON_DECODE_ANY, NULL);
+/* Byte for byte as it came; chat payloads lack their braces; anything else is no JSON. */
+static void write_data(const struct ipc_publication *p, struct buf *b) {
+	switch (p->kind) {
+	case PAYLOAD_JSON:
+		buf_add(b, p->data);
+		break;
+	case PAYLOAD_CHAT:
+		buf_add_u8(b, '{');
+		buf_add(b, p->data);
+		buf_add_u8(b, '}');
+		break;
+	default:
+		buf_add_text(b, "null");
+		break;
 	}
-	return json != NULL ? json : json_null();
+}
+
+static void write_history(const struct hub_snapshot *s, struct buf *b) {
+	struct slice rest = s->publications;
+	struct ipc_publication p;
+	bool is_first = true;
+
+	buf_add_text(b, "{\"epoch\":");
+	json_write_text(b, slice_text(s->position.epoch));
+	json_write_member_u64(b, "offset", s->position.offset);
+	json_write_member_bool(b, "more", s->more);
+	if (s->asked_since)
+		json_write_member_bool(b, "recovered", s->recovered);
+	buf_add_text(b, ",\"publications\":[");
+	for (; ipc_next_publication(&rest, &p); is_first = false) {
+		buf_add_text(b, is_first ? "\n{\"offset\":" : ",\n{\"offset\":");
+		buf_add_u64_text(b, p.offset);
+		json_write_member_u64(b, "time", p.time_ms);
+		buf_add_text(b, ",\"data\":");
+		write_data(&p, b);
+		buf_add_u8(b, '}');
+	}
+	buf_add_text(b, "]}\n");
 }
 
 static void on_history(struct hub_client *client, void *cookie, const struct hub_snapshot *s) {
 	struct admin_call *call = container_of(client, struct admin_call, client);
 	struct conn *c = call->conn;
-	json_t *list = json_array(), *answer;
-	struct slice rest = s->publications;
-	struct ipc_publication p;
+	struct buf b;
 
 	(void)cookie;
 	if (s->result != IPC_OK) {
-		json_decref(list);
 		admin_call_end(call);
 		admin_refuse_result(c, s->result);
 		return;
 	}
-	while (ipc_next_publication(&rest, &p))
-		json_array_append_new(list, json_pack("{s:I, s:I, s:o}", "offset", (json_int_t)p.offset, "time",
-						(json_int_t)p.time_ms, "data", payload_json(&p)));
-	answer = json_pack("{s:s, s:I, s:b, s:o}", "epoch", s->position.epoch, "offset", (json_int_t)s->position.offset, "more",
-	    s->more, "publications", list);
-	if (s->asked_since)
-		json_object_set_new(answer, "recovered", json_boolean(s->recovered));
+	buf_init(&b, SIZE_MAX);
+	write_history(s, &b);
 	admin_call_end(call);
-	admin_respond_json(c, 200, answer);
+	admin_respond_text(c, 200, buf_slice(&b));
+	buf_fini(&b);
 }
 
 void api_history(struct conn *c, const struct http_request *r, struct slice body) {
 	char channel[IPC_CHANNEL_MAX + 1];
 	struct hub_position position = { "", 0 };
 	uint64_t limit = API_LIMIT_DEFAULT, offset = 0;
-	bool is_since;
+	bool is_since = http_query_has(r->query, "epoch");
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !query_text(c, r, "epoch", position.epoch, sizeof(position.epoch)))
 		return;
-	is_since = http_query_find(r->query, "epoch", position.epoch, sizeof(position.epoch));
+	if (is_since != http_query_has(r->query, "offset")) {
+		conn_refuse(c, 400, "epoch and offset belong together", NULL);
+		return;
+	}
 	if (!query_number(c, r, is_since ? "offset" : "before", INT64_MAX, &offset))
 		return;
 	position.offset = offset;
@@ -334,13 +365,12 @@ static void on_presence(struct hub_client *client, void *cookie, const struct hu
 }
 
 void api_presence(struct conn *c, const struct http_request *r, struct slice body) {
-	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1] = "";
+	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1];
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit))
+	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !query_text(c, r, "after", after, sizeof(after)))
 		return;
-	if (!http_query_find(r->query, "after", after, sizeof(after)))
-		after[0] = '\0';
 	hub_member_list(&admin_call_new(c)->client, slice_text(channel), slice_text(after), (uint32_t)limit, on_presence, NULL);
 }

@@ -173,7 +173,7 @@ static void on_rooms(struct hub_client *client, void *cookie, const struct hub_c
 		json_object_set_new(status, "rooms", json_null());
 	}
 	admin_call_end(call);
-	admin_respond_json(c, 200, status);
+	admin_respond_readable(c, status);
 }
 
 void admin_status(struct conn *c, const struct http_request *r, struct slice body) {

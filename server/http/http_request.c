@@ -319,15 +319,28 @@ static bool decode_value(struct slice value, char *out, size_t out_size) {
 	return true;
 }
 
+/* The first one of that name, as it stands there. */
+static bool find_parameter(struct slice query, const char *name, struct slice *value) {
+	struct slice key;
+
+	while (slice_next_part(&query, '&', value)) {
+		/* Leaves in *value what is behind the first '='. */
+		if (slice_next_part(value, '=', &key) && slice_eq_text(key, name))
+			return true;
+	}
+	return false;
+}
+
+bool http_query_has(struct slice query, const char *name) {
+	struct slice value;
+
+	return find_parameter(query, name, &value);
+}
+
 bool http_query_find(struct slice query, const char *name, char *out, size_t out_size) {
-	struct slice parameter, key;
+	struct slice value;
 
 	BUG_ON(out_size == 0);
 	out[0] = '\0';
-	while (slice_next_part(&query, '&', &parameter)) {
-		/* Leaves in `parameter` what is behind the first '='. */
-		if (slice_next_part(&parameter, '=', &key) && slice_eq_text(key, name))
-			return decode_value(parameter, out, out_size);
-	}
-	return false;
+	return find_parameter(query, name, &value) && decode_value(value, out, out_size);
 }

@@ -52,6 +52,7 @@ enum http_parse_result http_request_parse(struct slice input, struct http_reques
 struct slice http_header_find(const struct http_request *r, const char *name, size_t *count);
 /* Is `token` in the comma-separated list(s) of that name, case folded? */
 bool http_header_has_token(const struct http_request *r, const char *name, const char *token);
+bool http_query_has(struct slice query, const char *name);
 /* The decoded value of a query parameter into `out` (NUL-terminated); false when missing, broken or longer than out_size - 1. */
 bool http_query_find(struct slice query, const char *name, char *out, size_t out_size) MUST_CHECK;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
@@ -38,6 +39,7 @@ struct bus {
 	const struct bus_ops *ops;
 	void *arg;
 	struct ipc_peer *peer;
+	int reserve;		/* stands for the connection while there is none: clients can take all other descriptors; or -1 */
 	enum bus_state state;
 	bool was_up;		/* this connection */
 	bool is_flush_due;
@@ -251,8 +253,20 @@ static const struct ipc_peer_ops bus_peer_ops = {
 
 /* --- the connection --- */
 
+static void reserve_open(struct bus *b) {
+	if (b->reserve < 0)
+		b->reserve = eventfd(0, EFD_CLOEXEC);
+}
+
+static void reserve_close(struct bus *b) {
+	if (b->reserve >= 0)
+		close(b->reserve);
+	b->reserve = -1;
+}
+
 static void bus_retry_later(struct bus *b) {
 	b->state = BUS_DOWN;
+	reserve_open(b);
 	b->retry_ms = b->retry_ms == 0 ? BUS_RETRY_MIN_MS : b->retry_ms * 2;
 	if (b->retry_ms > BUS_RETRY_MAX_MS)
 		b->retry_ms = BUS_RETRY_MAX_MS;
@@ -274,8 +288,10 @@ static void bus_on_link_timer(void *arg) {
 
 static void bus_connect(struct bus *b) {
 	struct ipc_hello hello = { IPC_VERSION, (uint8_t)b->settings.role, b->settings.slot, (uint32_t)getpid() };
-	int fd = sock_connect(&b->settings.broker);
+	int fd;
 
+	reserve_close(b);
+	fd = sock_connect(&b->settings.broker);
 	if (fd < 0) {
 		snprintf(b->why, sizeof(b->why), "%s", strerror(errno));
 		bus_retry_later(b);
@@ -345,6 +361,7 @@ struct bus *bus_new(struct evloop *loop, const struct bus_settings *settings, co
 	b->settings = *settings;
 	b->ops = ops;
 	b->arg = arg;
+	b->reserve = -1;
 	b->free_first = SLOT_MAX;
 	list_init(&b->waiting);
 	list_init(&b->overdue);
@@ -364,6 +381,7 @@ void bus_free(struct bus **bp) {
 	if (b->peer != NULL && b->state == BUS_UP)
 		ipc_peer_flush(b->peer);
 	ipc_peer_free(&b->peer);
+	reserve_close(b);
 	evloop_timer_stop(&b->link_timer);
 	evloop_timer_stop(&b->due_timer);
 	mem_free(b->slots);

@@ -86,7 +86,8 @@ void client_tell_memberships(struct hub *h, struct hub_client *c) {
 	list_for_each(it, &c->subs) {
 		struct sub *s = list_entry(it, struct sub, on_client);
 
-		if (s->is_present && s->said_on != bus_link(h->bus))
+		/* Who still waits for the answer is told of with the question. */
+		if (s->is_present && s->is_live && s->said_on != bus_link(h->bus))
 			client_tell_member(h, channel_name(s->channel), c->identity, IPC_RESYNC, &s->said_on);
 	}
 }
@@ -101,6 +102,8 @@ void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uin
 	c->form = form;
 	list_init(&c->subs);
 	list_init(&c->requests);
+	list_init(&c->reads);
+	list_init(&c->in_turn);
 	list_init(&c->link);
 }
 
@@ -222,7 +225,8 @@ static void subscribe_refuse(struct request *r) {
 	r->sub = NULL;
 	if (s != NULL)
 		sub_drop(r->hub, s, 0);
-	r->fn.snapshot(r->client, r->cookie, &unavailable);
+	if (r->client != NULL)
+		r->fn.snapshot(r->client, r->cookie, &unavailable);
 	request_free(r);
 }
 
@@ -252,7 +256,9 @@ static void on_subscribed(struct bus_request *b, enum bus_outcome outcome, const
 	struct hub_snapshot out = { 0 };
 	const struct ipc_snapshot *s;
 
-	if (r->sub == NULL) {	/* has unsubscribed meanwhile */
+	if (outcome == BUS_ANSWERED)
+		reads_note(r, answer->snapshot.publications.len + answer->snapshot.members.len);
+	if (r->sub == NULL) {	/* has unsubscribed meanwhile, or is finished */
 		subscribe_refuse(r);
 		return;
 	}
@@ -290,9 +296,17 @@ static void on_subscribed_here(struct bus_request *b, enum bus_outcome outcome U
 		subscribe_complete(r, &out);
 }
 
+/* Right behind the question, so that the member's own arrival comes after its snapshot. False: the link is cut, and says so
+ * as the answer. */
+static bool subscribe_tell_member(struct hub *h, struct sub *s) {
+	return !s->is_present || s->said_on == bus_link(h->bus) ||
+	    client_tell_member(h, channel_name(s->channel), s->client->identity, 0, &s->said_on);
+}
+
 static void subscribe_ask(struct request *r) {
 	struct hub *h = r->hub;
-	struct channel *ch = r->sub->channel;
+	struct sub *s = r->sub;
+	struct channel *ch = s->channel;
 	struct ipc_subscribe m = {
 		.channel = channel_name(ch),
 		.flags = IPC_WANT_DELIVER,
@@ -305,17 +319,15 @@ static void subscribe_ask(struct request *r) {
 		m.epoch = slice_text(r->since.epoch);
 		m.offset = r->since.offset;
 	}
+	if ((r->is_since || r->member_limit > 0) && !reads_begin(r))
+		return;
 	r->tries++;
 	resync_channel_first(h, ch);
 	bus_ask(h->bus, &r->bus, IPC_subscribe, &m, on_subscribed);
-	if (bus_is_asked(&r->bus))
-		ch->said_on = bus_link(h->bus);
-}
-
-/* Right behind the question, so that the member's own arrival comes after its snapshot. */
-static bool subscribe_tell_member(struct hub *h, struct sub *s) {
-	return !s->is_present || s->said_on == bus_link(h->bus) ||
-	    client_tell_member(h, channel_name(s->channel), s->client->identity, 0, &s->said_on);
+	if (!bus_is_asked(&r->bus))
+		return;
+	ch->said_on = bus_link(h->bus);
+	(void)subscribe_tell_member(h, s);
 }
 
 void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since,
@@ -333,6 +345,7 @@ void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, c
 	s->is_present = (flags & HUB_PRESENT) != 0;
 	s->request = r;
 	r->sub = s;
+	r->ask = subscribe_ask;
 	r->fn.snapshot = fn;
 	r->limit = limit;
 	r->member_limit = member_limit;
@@ -341,10 +354,6 @@ void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, c
 		r->since = *since;
 	if (ch->state != CHANNEL_LIVE || since != NULL || member_limit > 0) {
 		subscribe_ask(r);
-		if (bus_is_asked(&r->bus) && !subscribe_tell_member(h, s)) {
-			r->bus.fn = on_subscribed;
-			request_answer_later(r);
-		}
 		return;
 	}
 	r->bus.fn = subscribe_tell_member(h, s) ? on_subscribed_here : on_subscribed;
@@ -372,7 +381,9 @@ bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
 	if (s->request != NULL) {
 		s->request->sub = NULL;
 		s->request->bus.fn = on_subscribed;
-		request_answer_later(s->request);
+		/* A long answer that is on its way counts until it is here: else leaving would make asking free. */
+		if (!s->request->has_turn)
+			request_answer_later(s->request);
 	}
 	sub_drop(h, s, 0);
 	return true;

@@ -118,6 +118,7 @@ struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, co
 	    &settings->deflate);
 	recent_init(&h->recent);
 	resync_init(h);
+	reads_init(&h->reads);
 	h->bus = bus_new(loop, &bus, &hub_bus_ops, h);
 	return h;
 }
@@ -143,6 +144,7 @@ void hub_turn_end(struct hub *h) {
 	bus_report(h->bus);
 	requests_turn_end(h);
 	resync_turn_end(h);
+	reads_turn_end(h);
 	delivery_turn_end(&h->delivery);
 	bus_flush(h->bus);
 	if (resync_is_hurried(h))

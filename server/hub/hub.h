@@ -95,6 +95,8 @@ struct hub_client {
 	struct conn *conn;	/* borrowed; NULL for a client that only asks (server API) */
 	struct list subs;	/* struct sub: its channels */
 	struct list requests;	/* its unanswered ones */
+	struct list reads;	/* of these, those that wait for their turn to be asked */
+	struct list in_turn;	/* on the hub's list of clients with such */
 	struct list link;	/* on the hub's list of members, when it has an identity */
 	struct hub_identity *identity;	/* owned; NULL until hub_identify() succeeded */
 	uint32_t sub_count;

@@ -1,7 +1,7 @@
 /*
  * hub_parts - the hub of a process from inside; for the files of this folder alone
  *
- * bus, channel, delivery and recent know nothing of their users; hub, client, request and resync put them together.
+ * bus, channel, delivery and recent know nothing of their users; hub, client, request, reads and resync put them together.
  */
 #ifndef SERVER_HUB_HUB_PARTS_H
 #define SERVER_HUB_HUB_PARTS_H
@@ -10,6 +10,7 @@
 #include "server/hub/channel.h"
 #include "server/hub/delivery.h"
 #include "server/hub/hub.h"
+#include "server/hub/reads.h"
 #include "server/hub/recent.h"
 
 /* What has to be said again after the link came up, in this order. */
@@ -34,6 +35,7 @@ struct hub {
 	struct delivery delivery;
 	struct recent recent;
 	struct resync resync;
+	struct reads reads;
 	struct list members;	/* hub_client.link: clients with an identity */
 	struct list answerable;	/* struct request: to be answered at the end of the turn without asking */
 	struct list orphans;	/* struct request: nobody waits any more, but what they do must be undone */

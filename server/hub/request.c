@@ -13,6 +13,7 @@ struct request *request_new(struct hub_client *c, void *cookie) {
 	r = mem_zalloc(sizeof(*r));
 	list_init(&r->bus.link);
 	list_init(&r->answerable);
+	list_init(&r->waiting);
 	r->hub = c->hub;
 	r->client = c;
 	r->cookie = cookie;
@@ -24,11 +25,14 @@ struct request *request_new(struct hub_client *c, void *cookie) {
 void request_end(struct request *r) {
 	list_remove(&r->on_client);
 	list_remove(&r->answerable);
+	reads_leave(r);
 	if (r->client != NULL)
 		r->hub->pending--;
 }
 
 void request_free(struct request *r) {
+	reads_end(r);
+	rcbuf_unref(&r->question);
 	client_identity_free(&r->identity);
 	mem_free(r->cookie);
 	mem_free(r);
@@ -36,6 +40,7 @@ void request_free(struct request *r) {
 
 void request_answer_later(struct request *r) {
 	bus_forget(r->hub->bus, &r->bus);
+	reads_leave(r);
 	list_remove(&r->answerable);
 	list_add_tail(&r->hub->answerable, &r->answerable);
 	evloop_do_not_wait(r->hub->loop);
@@ -51,12 +56,13 @@ void request_orphan(struct request *r, uint32_t grace_ms) {
 }
 
 void request_forget(struct request *r, uint32_t grace_ms) {
-	if (r->identity != NULL) {
+	if (r->sub != NULL)
+		r->sub->request = NULL;
+	r->sub = NULL;
+	if (r->identity != NULL || r->has_turn) {
 		request_orphan(r, grace_ms);
 		return;
 	}
-	if (r->sub != NULL)
-		r->sub->request = NULL;
 	bus_forget(r->hub->bus, &r->bus);
 	request_end(r);
 	request_free(r);
@@ -142,6 +148,26 @@ void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key,
 
 /* --- history --- */
 
+/* Now or when its turn comes. */
+static void read_ask(struct request *r, enum ipc_type type, const void *message, void (*ask)(struct request *r)) {
+	r->ask = ask;
+	r->question = ipc_encode(type, message);
+	if (r->question == NULL)
+		request_answer_later(r);
+	else if (reads_begin(r))
+		ask(r);
+}
+
+static void read_ask_now(struct request *r, enum ipc_type type) {
+	struct slice body = slice_skip(slice_of(r->question->data, r->question->len), IPC_HEADER_BYTES);
+	union ipc_any message;
+	bool is_readable = ipc_decode(type, body, &message);
+
+	BUG_ON(!is_readable);
+	bus_ask(r->hub->bus, &r->bus, type, &message, r->bus.fn);
+	rcbuf_unref(&r->question);
+}
+
 static void on_history(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
 	struct request *r = container_of(b, struct request, bus);
 	struct hub_snapshot out = { .result = IPC_UNAVAILABLE };
@@ -150,6 +176,7 @@ static void on_history(struct bus_request *b, enum bus_outcome outcome, const un
 	if (outcome == BUS_ANSWERED && (answer->snapshot.flags & IPC_SNAPSHOT_UNAVAILABLE) == 0) {
 		const struct ipc_snapshot *s = &answer->snapshot;
 
+		reads_note(r, s->publications.len);
 		out.result = IPC_OK;
 		out.channel = s->channel;
 		out.position = request_position(s->epoch, s->offset);
@@ -160,8 +187,13 @@ static void on_history(struct bus_request *b, enum bus_outcome outcome, const un
 		out.member_count = s->member_count;
 		out.members = s->members;
 	}
-	r->fn.snapshot(r->client, r->cookie, &out);
+	if (r->client != NULL)
+		r->fn.snapshot(r->client, r->cookie, &out);
 	request_free(r);
+}
+
+static void ask_history(struct request *r) {
+	read_ask_now(r, IPC_history);
 }
 
 void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position,
@@ -177,7 +209,8 @@ void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, cons
 	}
 	r->fn.snapshot = fn;
 	r->is_since = (flags & IPC_SINCE) != 0;
-	bus_ask(c->hub->bus, &r->bus, IPC_history, &m, on_history);
+	r->bus.fn = on_history;
+	read_ask(r, IPC_history, &m, ask_history);
 }
 
 /* --- lists --- */
@@ -192,9 +225,15 @@ static void on_member_list(struct bus_request *b, enum bus_outcome outcome, cons
 		out.member_count = answer->member_list.member_count;
 		out.more = answer->member_list.more != 0;
 		out.members = answer->member_list.members;
+		reads_note(r, out.members.len);
 	}
-	r->fn.members(r->client, r->cookie, &out);
+	if (r->client != NULL)
+		r->fn.members(r->client, r->cookie, &out);
 	request_free(r);
+}
+
+static void ask_members(struct request *r) {
+	read_ask_now(r, IPC_members);
 }
 
 void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn,
@@ -205,7 +244,8 @@ void hub_member_list(struct hub_client *c, struct slice channel, struct slice af
 	if (r == NULL)
 		return;
 	r->fn.members = fn;
-	bus_ask(c->hub->bus, &r->bus, IPC_members, &m, on_member_list);
+	r->bus.fn = on_member_list;
+	read_ask(r, IPC_members, &m, ask_members);
 }
 
 static void on_channel_list(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {

@@ -12,6 +12,9 @@ struct request {
 	struct bus_request bus;
 	struct list on_client;
 	struct list answerable;
+	struct list waiting;		/* on its client's reads */
+	void (*ask)(struct request *r);	/* when its turn has come; reads alone */
+	struct rcbuf *question;		/* owned; what is asked then; NULL for hub_subscribe() */
 	struct hub *hub;
 	struct hub_client *client;	/* NULL: orphan */
 	void *cookie;			/* owned */
@@ -28,6 +31,7 @@ struct request {
 	uint32_t grace_ms;		/* orphan */
 	uint8_t tries;
 	bool is_since;
+	bool has_turn;			/* counts as under way */
 };
 
 /* cookie: taken. NULL: the client is finished. */
@@ -40,7 +44,7 @@ void request_free(struct request *r);
 void request_answer_later(struct request *r);
 /* The client is finished. */
 void request_forget(struct request *r, uint32_t grace_ms);
-/* Nobody waits any more, but the outcome matters. */
+/* Nobody waits any more, but the outcome matters, or that there is one. */
 void request_orphan(struct request *r, uint32_t grace_ms);
 
 void requests_turn_end(struct hub *h);

@@ -1,6 +1,7 @@
 /* listeners - opening the sockets of every slot, so that no second server can share them */
 #include "server/master/listeners.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
@@ -52,6 +53,11 @@ bool listeners_open(struct listeners *l, const struct config *c, int slots, stru
 fail:
 	listeners_close(l);
 	return false;
+}
+
+void listeners_shut(const struct listeners *l, int slot) {
+	for (int i = 0; i < l->per_slot; i++)
+		shutdown(l->fd[slot * l->per_slot + i], SHUT_RDWR);
 }
 
 static void drop(int **fd, int rows, int columns) {

@@ -21,6 +21,8 @@ struct listeners {
 
 /* On failure nothing stays open. */
 bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) MUST_CHECK;
+/* Nobody can connect to this slot any more (on a unix socket: to any); what waits there is reset. */
+void listeners_shut(const struct listeners *l, int slot);
 /* The client sockets of this process; unix sockets keep their names. */
 void listeners_drop_clients(struct listeners *l);
 void listeners_drop_admin(struct listeners *l);

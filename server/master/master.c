@@ -20,8 +20,9 @@ enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS 
 /* Descriptors of a worker that are no clients, beside the listeners. */
 enum { WORKER_OWN_FILES = 32 };
 
-/* START: not all children have been ready yet. END: only waiting for the last children. */
-enum phase { PHASE_START = 0, PHASE_SERVE, PHASE_PREDRAIN, PHASE_DRAIN, PHASE_END };
+/* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
+ * only waiting for the last children. */
+enum phase { PHASE_START = 0, PHASE_SERVE, PHASE_PREDRAIN, PHASE_DRAIN, PHASE_ADMIN, PHASE_END };
 
 struct master {
 	struct config *config;
@@ -32,7 +33,7 @@ struct master {
 	struct child *children;		/* the broker, the workers, admin */
 	size_t child_count;
 	enum phase phase;
-	uint64_t phase_due_ms;		/* PREDRAIN: drain; DRAIN and END: kill who is left */
+	uint64_t phase_due_ms;		/* PREDRAIN: drain; later: kill who is left */
 	int exit_status;
 };
 
@@ -45,11 +46,11 @@ static uint64_t now_ms(void) {
 
 /* --- talking to children --- */
 
-static void signal_children(struct master *m, int signo, bool workers_too) {
+static void signal_children(struct master *m, int signo) {
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = &m->children[i];
 
-		if (child_is_running(c) && (workers_too || c->kind != PROCESS_WORKER))
+		if (child_is_running(c))
 			kill(c->pid, signo);
 	}
 }
@@ -77,38 +78,56 @@ static void control_all(struct master *m, enum process_kind kind, enum control_b
 
 /* --- the end --- */
 
-static bool is_anybody_running(const struct master *m, bool only_workers) {
+static bool is_running(const struct master *m, enum process_kind kind) {
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (child_is_running(&m->children[i]) && (!only_workers || m->children[i].kind == PROCESS_WORKER))
+		if (m->children[i].kind == kind && child_is_running(&m->children[i]))
 			return true;
 	}
 	return false;
 }
 
-/* Nobody is started again in the phases that call this. */
-static void end_those_down(struct master *m, bool only_workers) {
+static bool is_anybody_running(const struct master *m) {
+	return is_running(m, PROCESS_BROKER) || is_running(m, PROCESS_WORKER) || is_running(m, PROCESS_ADMIN);
+}
+
+/* Processes of this kind are to end, and none is started again. */
+static bool is_over(const struct master *m, enum process_kind kind) {
+	return m->phase == PHASE_END || (kind == PROCESS_WORKER && m->phase >= PHASE_DRAIN) ||
+	    (kind == PROCESS_ADMIN && m->phase >= PHASE_ADMIN);
+}
+
+/* Nobody will be in its slot again. A worker that ends in order has refused its newcomers itself. */
+static void child_end(struct master *m, struct child *c) {
+	c->state = CHILD_ENDED;
+	if (c->kind == PROCESS_WORKER && c->borrower < 0)
+		listeners_shut(&m->listeners, c->slot);
+}
+
+static void enter(struct master *m, enum phase phase, uint64_t limit_ms) {
+	m->phase = phase;
+	m->phase_due_ms = now_ms() + limit_ms;
 	for (size_t i = 0; i < m->child_count; i++) {
 		struct child *c = &m->children[i];
 
-		if (!child_is_running(c) && (!only_workers || c->kind == PROCESS_WORKER))
-			c->state = CHILD_ENDED;
+		if (!child_is_running(c) && is_over(m, c->kind))
+			child_end(m, c);
 	}
 }
 
-static void enter_end(struct master *m, int signo) {
-	m->phase = PHASE_END;
-	m->phase_due_ms = now_ms() + END_MS;
-	end_those_down(m, false);
-	/* Workers and admin ignore SIGTERM, which a service manager may send to the whole group. */
-	control_all(m, PROCESS_ADMIN, CONTROL_DRAIN);
-	signal_children(m, signo, signo == SIGKILL);
+static void enter_drain(struct master *m) {
+	enter(m, PHASE_DRAIN, (uint64_t)m->config->drain_seconds * 1000 + DRAIN_EXTRA_MS);
+	control_all(m, PROCESS_WORKER, CONTROL_DRAIN);
 }
 
-static void enter_drain(struct master *m) {
-	m->phase = PHASE_DRAIN;
-	m->phase_due_ms = now_ms() + (uint64_t)m->config->drain_seconds * 1000 + DRAIN_EXTRA_MS;
-	end_those_down(m, true);
-	control_all(m, PROCESS_WORKER, CONTROL_DRAIN);
+/* Workers and admin are told, because they ignore SIGTERM, which a service manager may send to the whole group. */
+static void enter_admin(struct master *m) {
+	enter(m, PHASE_ADMIN, END_MS);
+	control_all(m, PROCESS_ADMIN, CONTROL_DRAIN);
+}
+
+static void enter_end(struct master *m, int signo) {
+	enter(m, PHASE_END, END_MS);
+	signal_children(m, signo);
 }
 
 static void enter_predrain(struct master *m) {
@@ -129,11 +148,13 @@ static void give_up(struct master *m, const char *why, const char *child) {
 static void phase_step(struct master *m, uint64_t now) {
 	if (m->phase == PHASE_PREDRAIN && now >= m->phase_due_ms)
 		enter_drain(m);
-	if (m->phase == PHASE_DRAIN && !is_anybody_running(m, true))
+	if (m->phase == PHASE_DRAIN && !is_running(m, PROCESS_WORKER))
+		enter_admin(m);
+	if (m->phase == PHASE_ADMIN && !is_running(m, PROCESS_ADMIN))
 		enter_end(m, SIGTERM);
-	if ((m->phase == PHASE_DRAIN || m->phase == PHASE_END) && now >= m->phase_due_ms) {
+	if (m->phase >= PHASE_DRAIN && now >= m->phase_due_ms) {
 		log_text(LOG_WARN, "killing the processes that did not end in time");
-		signal_children(m, SIGKILL, true);
+		signal_children(m, SIGKILL);
 		m->phase_due_ms = now + END_MS;
 	}
 }
@@ -222,7 +243,7 @@ static void child_respawn(struct master *m, struct child *c, bool was_ready, int
 
 static void child_died(struct master *m, struct child *c, int wait_status, uint64_t now) {
 	bool was_ready = c->state == CHILD_READY || atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0;
-	bool is_expected = m->phase == PHASE_END || (m->phase == PHASE_DRAIN && c->kind == PROCESS_WORKER);
+	bool is_expected = is_over(m, c->kind);
 	int exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
 	char name[CHILD_NAME_MAX], status[32];
 
@@ -236,7 +257,7 @@ static void child_died(struct master *m, struct child *c, int wait_status, uint6
 			m->children[i].borrower = -1;
 	}
 	if (is_expected)
-		c->state = CHILD_ENDED;
+		child_end(m, c);
 	else
 		child_respawn(m, c, was_ready, exit_code, now);
 }
@@ -472,7 +493,7 @@ static struct timespec time_to_wait(const struct master *m, uint64_t now) {
 }
 
 static void master_loop(struct master *m, const sigset_t *set) {
-	while (m->phase != PHASE_END || is_anybody_running(m, false)) {
+	while (m->phase != PHASE_END || is_anybody_running(m)) {
 		struct timespec wait;
 		int signo;
 

@@ -2,7 +2,8 @@
 #include "server/net/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/list.h"
@@ -33,7 +34,7 @@ struct listener {
 	struct evloop_timer retry;
 	uint64_t refused_ms; /* the latest refusal for want of descriptors; 0: none yet */
 	int spare;	     /* -1: there was none to be had */
-	bool is_paused, is_waiting, is_silent;
+	bool is_waiting, is_silent;
 };
 
 static const char refusal_full[] = "HTTP/1.1 503 Service Unavailable\r\n"
@@ -51,9 +52,10 @@ static const char refusal_closing[] = "HTTP/1.1 503 Service Unavailable\r\n"
 				      "\r\n"
 				      "The server is going away.\n";
 
+/* Some descriptor that needs no file: after dropping root, or in a bare container, none may be there to be opened. */
 static void open_spare(struct listener *l) {
 	if (l->spare < 0)
-		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		l->spare = eventfd(0, EFD_CLOEXEC);
 }
 
 /* Takes fd. The answer goes out before the request is read; what has arrived of it is taken off, because closing with
@@ -73,7 +75,7 @@ static void refuse(const struct listener *l, int fd, struct slice answer) {
 }
 
 static void watch(struct listener *l) {
-	short want = l->is_paused || l->is_waiting ? 0 : EVLOOP_READ;
+	short want = l->is_waiting ? 0 : EVLOOP_READ;
 
 	list_for_each(it, &l->sockets) {
 		struct listening *s = list_entry(it, struct listening, link);
@@ -160,8 +162,8 @@ static void on_readable(int fd, short ready, void *arg) {
 	struct listener *l = s->listener;
 
 	(void)ready;
-	/* on_accept may remove the socket, pause or close. */
-	for (int i = 0; i < ACCEPTS_PER_TURN && s->fd == fd && !l->is_paused; i++) {
+	/* on_accept may remove the socket or close. */
+	for (int i = 0; i < ACCEPTS_PER_TURN && s->fd == fd; i++) {
 		if (!accept_one(l, fd))
 			break;
 	}
@@ -223,7 +225,7 @@ void listener_add(struct listener *l, int fd) {
 	}
 	s->fd = fd;
 	evloop_io_start(l->loop, &s->io, fd, EVLOOP_READ, on_readable, s);
-	if (l->is_paused || l->is_waiting)
+	if (l->is_waiting)
 		evloop_io_want(&s->io, 0);
 }
 
@@ -234,11 +236,6 @@ void listener_remove(struct listener *l, int fd) {
 		return;
 	evloop_io_stop(&s->io);
 	s->fd = -1;
-}
-
-void listener_pause(struct listener *l, bool is_paused) {
-	l->is_paused = is_paused;
-	watch(l);
 }
 
 static void refuse_queue(struct listener *l, int listening_fd) {
@@ -270,6 +267,8 @@ void listener_close(struct listener *l) {
 		evloop_io_stop(&s->io);
 		s->fd = -1;
 		refuse_queue(l, fd);
+		/* Other processes hold it too, so without this the next newcomer would wait in its queue for nobody. */
+		shutdown(fd, SHUT_RDWR);
 		close(fd);
 	}
 }

@@ -5,7 +5,7 @@
  *            its sockets to another); answers 503 when no descriptor is free, with the help of a spare one.
  * Does not:  bind, know what becomes of a connection, read a request.
  * Lifetime:  owned by its user. The listening descriptors are borrowed (a whole host's slots are inherited from the
- *            master), but for listener_close(), which closes them in this process.
+ *            master), but for listener_close(), which closes them.
  */
 #ifndef SERVER_NET_LISTENER_H
 #define SERVER_NET_LISTENER_H
@@ -28,10 +28,8 @@ void listener_refuse_silently(struct listener *l);
 void listener_add(struct listener *l, int fd);
 /* No longer; what waits there waits for another process. */
 void listener_remove(struct listener *l, int fd);
-/* While paused nothing is accepted. */
-void listener_pause(struct listener *l, bool is_paused);
-/* For good: what waits in the queues is answered 503 (closing would reset it), then the descriptors are closed in this
- * process. */
+/* For good, and for all processes that hold the sockets: what waits in the queues is answered 503 (closing would reset it), who comes
+ * later is refused by the kernel. */
 void listener_close(struct listener *l);
 size_t listener_count(const struct listener *l);
 

@@ -10,7 +10,8 @@
 #include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
 
-enum { MS = 1000 };
+/* Without the broker only those could be served who need none of it; but not for ever nobody. */
+enum { MS = 1000, LINK_PATIENCE_MS = 1000 };
 
 bool service_prepare(const struct heritage *h, int *status) {
 	struct errbuf e;
@@ -35,9 +36,23 @@ static void on_accept_tls(int fd, const struct sock_peer *peer, void *arg) {
 	conn_accept_tls(s->conns, fd, peer, s->tls);
 }
 
+static void open_doors(void *arg) {
+	struct service *s = arg;
+
+	if (s->doors == NULL)
+		return;
+	evloop_timer_stop(&s->patience);
+	for (int i = 0; i < s->door_count; i++)
+		listener_add(i < s->plain_door_count ? s->listener : s->tls_listener, s->doors[i]);
+	s->doors = NULL;
+	atomic_store(&stats_own->is_ready, 1);
+}
+
 static void drain(struct service *s, uint64_t spread_ms) {
 	if (s->is_draining)
 		return;
+	/* Who waits there is told. */
+	open_doors(s);
 	s->is_draining = true;
 	atomic_store(&stats_own->is_draining, 1);
 	log_line(LOG_INFO, "draining", LF_U("connections", conns_count(s->conns)), LF_U("spread_ms", spread_ms));
@@ -55,6 +70,9 @@ static void set_borrowed(struct service *s, int slot, bool is_borrowed) {
 		struct listener *l = i < h->plain_per_slot ? s->listener : s->tls_listener;
 		int fd = h->listeners[slot * h->listeners_per_slot + i];
 
+		/* A unix socket is every slot's, so neither lent nor taken back. */
+		if (fd == h->listeners[h->slot * h->listeners_per_slot + i])
+			continue;
 		if (is_borrowed)
 			listener_add(l, fd);
 		else
@@ -134,6 +152,8 @@ static void on_turn_end(void *arg) {
 	struct service *s = arg;
 
 	hub_turn_end(s->hub);
+	if (s->doors != NULL && hub_is_linked(s->hub))
+		open_doors(s);
 	conns_turn_end(s->conns);
 	if (s->after_turn != NULL)
 		s->after_turn(s->after_turn_arg);
@@ -185,6 +205,7 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 	s->listener = listener_new(s->loop, on_accept, s);
 	s->tls_listener = listener_new(s->loop, on_accept_tls, s);
 	listener_refuse_silently(s->tls_listener);
+	evloop_timer_init(s->loop, &s->patience, open_doors, s);
 	evloop_io_start(s->loop, &s->control, h->control_fd, EVLOOP_READ, on_control, s);
 }
 
@@ -207,13 +228,15 @@ bool service_use_tls(struct service *s) {
 }
 
 void service_run(struct service *s, const int *listeners, int listener_count, int plain_count) {
-	for (int i = 0; i < listener_count; i++)
-		listener_add(i < plain_count ? s->listener : s->tls_listener, listeners[i]);
-	atomic_store(&stats_own->is_ready, 1);
+	s->doors = listeners;
+	s->door_count = listener_count;
+	s->plain_door_count = plain_count;
+	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
 	evloop_run(s->loop);
 }
 
 void service_fini(struct service *s) {
+	evloop_timer_stop(&s->patience);
 	listener_free(&s->listener);
 	listener_free(&s->tls_listener);
 	conns_free(&s->conns);

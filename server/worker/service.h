@@ -18,6 +18,9 @@ struct service {
 	struct listener *listener, *tls_listener;
 	struct tls *tls;		/* NULL: nobody listens for it */
 	struct evloop_io control;
+	const int *doors;	/* listeners that are still to be opened; borrowed, NULL when they are open */
+	int door_count, plain_door_count;
+	struct evloop_timer patience;
 	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
 	evloop_fn after_turn;
 	void *after_turn_arg;
@@ -31,8 +34,8 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
     const struct conn_host *host);
 /* With certificates in its heritage. False: they cannot be used, which is logged. */
 bool service_use_tls(struct service *s) MUST_CHECK;
-/* Accepts on these descriptors (the first plain_count of them without TLS) and runs until master has asked to go and everybody is
- * gone. */
+/* Accepts on these descriptors (the first plain_count of them without TLS), once there is a link to the broker or it is late,
+ * and runs until master has asked to go and everybody is gone. */
 void service_run(struct service *s, const int *listeners, int listener_count, int plain_count);
 void service_fini(struct service *s);
 

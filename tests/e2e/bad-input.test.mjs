@@ -161,7 +161,12 @@ const API = [
 	['GET', '/api/history', '', 400, 'channel is missing'],
 	['GET', '/api/history?channel=a&before=x', '', 400, 'before is not a number from 0 to 9223372036854775807'],
 	['GET', '/api/history?channel=a&epoch=e&offset=x', '', 400, 'offset is not a number from 0 to 9223372036854775807'],
-	['GET', '/api/presence?channel=%zz', '', 400, 'channel is missing'],
+	['GET', '/api/history?channel=a&offset=1', '', 400, 'epoch and offset belong together'],
+	['GET', '/api/history?channel=a&epoch=e', '', 400, 'epoch and offset belong together'],
+	['GET', `/api/history?channel=a&epoch=${'e'.repeat(100)}&offset=1`, '', 400, 'epoch is longer than 31 bytes, or has a wrong escape'],
+	['GET', '/api/presence?channel=%zz', '', 400, 'channel is longer than 255 bytes, or has a wrong escape'],
+	['GET', `/api/channels?prefix=${'x'.repeat(256)}`, '', 400, 'prefix is longer than 255 bytes, or has a wrong escape'],
+	...['channels?', 'presence?channel=a&'].map((path) => ['GET', `/api/${path}after=%00`, '', 400, 'after is longer than 255 bytes, or has a wrong escape']),
 ]
 
 /** Sees the refusal, and that the connection is ended with it. */

@@ -146,6 +146,9 @@ story('a worker that dies while it drains is not started again; a second signal 
 				await client.ask({ type: 'chat', message: 'x', ref: `${client.loginOk.userId} ${round}` }).catch(() => {})
 		assert.deepEqual(herold.processes(), before.filter((pid) => pid !== workers[0]))
 		assert.equal((await herold.status()).restarts.worker, 0)
+		// Who comes now is told at once, in both slots: nobody waits for an answer that never comes.
+		for (let i = 0; i < 20; i++)
+			await assert.rejects(RawSocket.open(herold.address), { code: 'ECONNREFUSED' })
 		const start = Date.now()
 
 		process.kill(herold.pid, 'SIGTERM')	// the second one

@@ -30,7 +30,7 @@ function underLoad(name, settings, fault) {
 
 			t.diagnostic(JSON.stringify({ ...counts, perSecond: Math.round(counts.published / seconds), reconnected: crowd.reconnected,
 				recovered: crowd.sum('recovered'), resets: crowd.sum('resets'), uncertainAsked: crowd.uncertainAsked }))
-			assert.ok(counts.acknowledged > 0.8 * counts.published, 'most messages are acknowledged')
+			assert.ok(counts.acknowledged > (settings.acknowledged ?? 0.8) * counts.published, 'most messages are acknowledged')
 			if (!SANITIZED)
 				assert.ok(counts.published / seconds >= 200, `200 messages a second, not ${counts.published / seconds}`)
 		} catch (error) {
@@ -141,6 +141,8 @@ underLoad('kill -9 of the admin process', {}, async (herold, crowd) => {
 })
 
 const SMALL_QUEUE = {
+	// Who publishes on the stopped worker is refused.
+	acknowledged: 0.6,
 	options: { link_queue_bytes: '6m', history_bytes: '1m', max_message_bytes: '64k', room_history: 2000 },
 	crowd: { paddingBytes: 4000 },
 }
@@ -149,8 +151,8 @@ const SMALL_QUEUE = {
 underLoad('SIGSTOP of a worker for 10 s', SMALL_QUEUE,
 	async (herold, crowd, t) => {
 		const before = await herold.status()
-		const victim = before.workers[0]
-		const others = before.workers[1]
+		// The one with the fewest publishers: the kernel spreads them as it likes, and the others have to fill its queue.
+		const [victim, others] = before.workers.sort((a, b) => a.messages_received - b.messages_received)
 
 		assert.ok(victim.websockets > 0 && others.websockets > 0)
 		process.kill(victim.pid, 'SIGSTOP')
@@ -159,6 +161,8 @@ underLoad('SIGSTOP of a worker for 10 s', SMALL_QUEUE,
 
 			await sleep(10000)
 			assert.ok(crowd.settled.acknowledged.length > acknowledged, 'the others chat on')
+			// On a slow machine its queue takes longer to fill.
+			await waitFor(async () => (await herold.status()).counters.link_resets > 0, 'its link is reset', 30000)
 		} finally {
 			process.kill(victim.pid, 'SIGCONT')
 		}

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 
 import { Browser, NARROW, WIDE, screenshot } from './support/browser.mjs'
 import { story, waitFor } from './support/herold.mjs'
+import { RawSocket } from './support/raw.mjs'
 
 function pageStory(name, settings, fn) {
 	story(name, { timeout: 120000, ...settings }, async (herold, t) => {
@@ -69,7 +70,7 @@ const FILES = {
 	'/icon.svg': 'image/svg+xml',
 }
 
-story('the files of the page: types, caching, a strict policy', {}, async (herold) => {
+story('the files of the page: types, caching, a strict policy', { options: { log_level: 'debug' } }, async (herold) => {
 	for (const [path, type] of Object.entries(FILES)) {
 		const answer = await fetch(herold.url + path)
 		const body = await answer.text()
@@ -97,6 +98,12 @@ story('the files of the page: types, caching, a strict policy', {}, async (herol
 	}
 	assert.equal((await fetch(`${herold.url}/nothing.js`)).status, 404)
 	assert.equal((await fetch(`${herold.url}/ws`)).status, 426)
+	const raw = await RawSocket.open(herold.address)
+
+	raw.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+	assert.equal((await raw.response()).headers.connection, 'close')
+	await raw.finished()
+	await herold.waitLog(/\breason=http_done\b/)
 })
 
 pageStory('two pages on two workers chat both ways, and a backend reaches both', { options: { workers: 2 } }, async ({ herold, browser }) => {

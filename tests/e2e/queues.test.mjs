@@ -1,5 +1,5 @@
 // Every queue has a bound, and something that happens there: clients that do not read, a broker that does not answer, history, keys,
-// silence, descriptors.
+// descriptors. (Silent and stalled clients: dead-peers.test.mjs.)
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -64,16 +64,6 @@ story('a client that does not read is closed, can come back, and holds nobody up
 	never.destroy()
 })
 
-story('a client that takes nothing of what waits for it is ended', { options: { workers: 1, send_timeout_seconds: 1, client_queue_bytes: '64m' } },
-	async (herold) => {
-		const raw = await stalled(herold, 'news')
-
-		await publishUntil(herold, 'news', 'x'.repeat(500000), async () => (await counters(herold)).client_queue_bytes > MIB)
-		await herold.waitLog(/reason=send_timeout/)
-		await waitFor(async () => (await counters(herold)).client_queue_bytes === 0, 'what waited for it is free')
-		raw.destroy()
-	})
-
 story('who sends to /echo and does not read is not read from', { options: { workers: 1 } }, async (herold) => {
 	const { workers: [worker] } = await herold.pids()
 	const socket = new WebSocket(`${herold.wsUrl}/echo`, { perMessageDeflate: false })
@@ -115,7 +105,7 @@ story('who sends to /echo and does not read is not read from', { options: { work
 /** Chat clients of one worker that are logged in, in the room, and settled. */
 const several = (herold, count) => Promise.all(Array.from({ length: count }, (_, i) => ChatClient.login(herold, { userId: `u${i}` })))
 
-story('publications beyond the bound of the link are refused, the others are not lost', { options: { workers: 1, link_queue_bytes: '2m',
+story('publications beyond the bound of the link are refused, the others are not lost', { options: { workers: 1, link_queue_bytes: '2m', client_queue_bytes: '64m',
 	max_message_bytes: '1k', history_bytes: '64k', broker_timeout_ms: 30000 } }, async (herold) => {
 	const [reader, ...clients] = await several(herold, 7)
 	const { broker } = await herold.pids()
@@ -240,27 +230,6 @@ story('keys of publications: so long, so many', { options: { workers: 1, idempot
 	const { idempotency_dropped: dropped, idempotency_hits: hits } = await counters(herold)
 
 	assert.ok(dropped > 0 && hits >= 1, `${dropped} dropped, ${hits} hits`)
-})
-
-story('only received bytes are a sign of life', { options: { heartbeat_seconds: 1 } }, async (herold) => {
-	const answering = await ChatClient.open(herold, { path: '/echo' })
-	const silent = await RawSocket.upgraded(herold.address, { path: '/echo' })
-	const start = Date.now()
-	const ping = await silent.frame()
-
-	assert.deepEqual([ping.opcode, ping.payload.length], [OP.PING, 0])
-	const close = await silent.frame()
-
-	assert.deepEqual([close.code, close.reason], [1001, 'ping timeout'])
-	assert.ok(Date.now() - start >= 1500, 'one second for each')
-	await silent.finished()
-	assert.ok(Date.now() - start < 8000)
-	// What it is sent does not count, what it sends does.
-	assert.equal(answering.closeInfo, undefined)
-	const { pings_sent: pings, closed } = await counters(herold)
-
-	assert.ok(pings >= 3, `${pings} pings`)
-	assert.equal(closed.ping_timeout, 1)
 })
 
 story('no descriptor is left', { options: { workers: 1, log_level: 'debug' }, under: ['prlimit', '--nofile=40:40'] }, async (herold) => {

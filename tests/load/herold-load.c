@@ -62,6 +62,11 @@ static void echo_came(struct client *c) {
 	echo_send(c);
 }
 
+/* Publishers stand evenly among the others: neither the first nor the last whom a server gets to. */
+static struct client *publisher(uint32_t at) {
+	return &load.clients.client[at * (load.clients.count / (uint32_t)load.publishers)];
+}
+
 static void fan_send(uint32_t slot) {
 	struct slot *s = &load.slot[slot];
 	char stamp[CLIENT_STAMP + 1];
@@ -70,7 +75,7 @@ static void fan_send(uint32_t slot) {
 	s->sequence++;
 	s->sent_ns = now_ns();
 	snprintf(stamp, sizeof(stamp), "%08" PRIx32 "%08" PRIx32, slot, s->sequence);
-	client_send(&load.clients.client[s->publisher], stamp);
+	client_send(publisher(s->publisher), stamp);
 }
 
 static void fan_came(struct client *c) {
@@ -78,13 +83,13 @@ static void fan_came(struct client *c) {
 	uint32_t slot, sequence;
 
 	load.messages++;
-	if (c->index >= load.publishers)
+	if (c->index % (load.clients.count / (uint32_t)load.publishers) != 0)
 		return;
 	memcpy(stamp, c->stamp, CLIENT_STAMP);
 	stamp[CLIENT_STAMP] = '\0';
 	if (sscanf(stamp, "%8" SCNx32 "%8" SCNx32, &slot, &sequence) != 2 || slot >= load.under_way)
 		die("connection %u: a message nobody sent", c->index);
-	if (load.slot[slot].publisher != c->index || load.slot[slot].sequence != sequence)
+	if (publisher(load.slot[slot].publisher) != c || load.slot[slot].sequence != sequence)
 		return;
 	histogram_add(&load.times, now_ns() - load.slot[slot].sent_ns);
 	fan_send(slot);

@@ -288,7 +288,7 @@ void client_expect_nothing(struct test_client *c) {
 /* --- what clients ask --- */
 
 void *test_cookie(void) {
-	return mem_strdup("cookie");
+	return slice_dup_text(slice_text("cookie"));
 }
 
 static void tell_client(struct test_client *c, struct buf *text) {

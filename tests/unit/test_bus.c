@@ -2,6 +2,8 @@
 #include "server/hub/bus.h"
 
 #include <check.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/base/outq.h"
 #include "tests/unit/fake_broker.h"
@@ -125,6 +127,35 @@ START_TEST(keeps_trying_until_somebody_listens) {
 	ck_assert_uint_eq(bus_link(bus), 0);
 	fake_broker_listen(&broker);
 	fake_broker_wait(&broker, is_up, NULL);
+	stop();
+}
+END_TEST
+
+/* Clients may take every descriptor while the broker is away, and yet the link comes back. */
+START_TEST(needs_no_free_descriptor_to_come_back) {
+	struct rlimit small;
+	int taken[64], count = 0;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &small), 0);
+	small.rlim_cur = ARRAY_LEN(taken);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &small), 0);
+	start_up();
+	fake_broker_stop_listening(&broker);
+	fake_broker_cut(&broker);
+	fake_broker_wait(&broker, is_down, NULL);
+	fake_broker_wait_ms(&broker, 60);
+	while ((taken[count] = dup(STDERR_FILENO)) >= 0)
+		count++;
+	/* It fails while nobody listens, and must not lose what it has. */
+	fake_broker_wait_ms(&broker, 60);
+	ck_assert_int_lt(dup(STDERR_FILENO), 0);
+	/* For the other end: to listen, and to accept. */
+	close(taken[--count]);
+	close(taken[--count]);
+	fake_broker_listen(&broker);
+	fake_broker_wait(&broker, is_up, NULL);
+	while (count > 0)
+		close(taken[--count]);
 	stop();
 }
 END_TEST
@@ -358,6 +389,7 @@ Suite *suite_bus(void) {
 
 	tcase_add_test(t, says_hello_and_is_up);
 	tcase_add_test(t, keeps_trying_until_somebody_listens);
+	tcase_add_test(t, needs_no_free_descriptor_to_come_back);
 	tcase_add_test(t, answers_meet_their_questions);
 	tcase_add_test(t, nothing_is_sent_while_down);
 	tcase_add_test(t, late_answers_are_given_up);

@@ -147,16 +147,12 @@ START_TEST(digest_vectors) {
 }
 END_TEST
 
-START_TEST(equal_and_random) {
+START_TEST(random_is_random) {
 	uint8_t a[32], b[32];
 
-	ck_assert(digest_equal(SLICE_EMPTY, SLICE_EMPTY));
-	ck_assert(digest_equal(slice_text("same"), slice_text("same")));
-	ck_assert(!digest_equal(slice_text("same"), slice_text("samf")));
-	ck_assert(!digest_equal(slice_text("same"), slice_text("sam")));
 	random_bytes(a, sizeof(a));
 	random_bytes(b, sizeof(b));
-	ck_assert(!digest_equal(slice_of(a, sizeof(a)), slice_of(b, sizeof(b))));
+	ck_assert_int_ne(memcmp(a, b, sizeof(a)), 0);
 }
 END_TEST
 
@@ -171,7 +167,7 @@ Suite *suite_codec(void) {
 	tcase_add_test(tc, hexadecimal);
 	tcase_add_loop_test(tc, percent, 0, ARRAY_LEN(percents));
 	tcase_add_loop_test(tc, digest_vectors, 0, ARRAY_LEN(digests));
-	tcase_add_test(tc, equal_and_random);
+	tcase_add_test(tc, random_is_random);
 	suite_add_tcase(s, tc);
 	return s;
 }

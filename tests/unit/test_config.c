@@ -127,19 +127,23 @@ START_TEST(lists_are_split_and_trimmed) {
 	ck_assert(!set("listen", ",a"));
 	ck_assert(!set("listen", " "));
 	ck_assert_uint_eq(config.listen.count, 3);
-	ck_assert(set("listen", ""));
-	ck_assert_uint_eq(config.listen.count, 0);
+	ck_assert(set("system_users", "u1"));
+	ck_assert(set("system_users", ""));
+	ck_assert_uint_eq(config.system_users.count, 0);
+}
+END_TEST
+
+START_TEST(addresses_are_checked) {
+	ck_assert(!set("admin_listen", ""));
+	ck_assert_str_eq(err.text, "admin_listen: 0 addresses are not allowed, but 1 to 16");
+	ck_assert(!set("admin_listen", "127.0.0.1:80,localhost:80"));
+	ck_assert_ptr_nonnull(strstr(err.text, "admin_listen: \"localhost:80\" is no address (names are not looked up)"));
+	ck_assert_str_eq(config.admin_listen.item[0], "127.0.0.1:8081");
+	ck_assert_uint_eq(config.admin_listen.count, 1);
 }
 END_TEST
 
 START_TEST(combinations_are_checked) {
-	ck_assert(set("listen", ""));
-	ck_assert(!config_check(&config, &err));
-	ck_assert_str_eq(err.text, "listen: 0 addresses are not allowed, but 1 to 16");
-	ck_assert(set("listen", "localhost:80"));
-	ck_assert(!config_check(&config, &err));
-	ck_assert_ptr_nonnull(strstr(err.text, "names are not looked up"));
-	ck_assert(set("listen", "127.0.0.1:80"));
 	ck_assert(config_check(&config, &err));
 	ck_assert(set("history_total_bytes", "1m") && set("history_bytes", "2m"));
 	ck_assert(!config_check(&config, &err));
@@ -235,6 +239,7 @@ Suite *suite_config(void) {
 	tcase_add_test(t, refusals_say_what_is_allowed);
 	tcase_add_test(t, enums_are_positions);
 	tcase_add_test(t, lists_are_split_and_trimmed);
+	tcase_add_test(t, addresses_are_checked);
 	tcase_add_test(t, combinations_are_checked);
 	tcase_add_test(t, environment_names_options);
 	tcase_add_test(t, lines_carry_everything);

@@ -29,10 +29,13 @@ static const struct {
 	{ "{\"locale\":\"en\",\n\"listen\": {\"a\":\n1}}", "f:2: listen: want an array of strings, or a string with commas" },
 	{ "{\"listen\": [1]}", "f:1: listen: an array holds strings without commas" },
 	{ "{\"listen\": [\"a,b\"]}", "f:1: listen: an array holds strings without commas" },
-	{ "{\"listen\": [\"\"]}", NULL },
+	{ "{\n\"admin_listen\": []}", "f:2: admin_listen: 0 addresses are not allowed, but 1 to 16" },
+	{ "{\"system_users\": [\"\"]}", NULL },
+	{ "{\n\n\"admin_listen\": \"localhost:80\"}", "f:3: admin_listen: \"localhost:80\" is no address (names are not looked up): want "
+	    "IPV4:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME" },
 	{ "{\"listen\": [\"a\", \"\"]}", "f:1: listen: \"a,\" is not allowed, but texts separated by commas, none of them empty" },
 	{ "{\n\"echo_prefix\": \"{\\\"x\\\": [,\",\n\"wrokers\": 1}", "f:3: there is no option \"wrokers\" (--help lists them)" },
-	{ "{\n\"listen\": [\"a\",\n\"b\"], \"user\":\n\"x\",\n\"locale\": \"fr\"}",
+	{ "{\n\"system_users\": [\"a\",\n\"b\"], \"user\":\n\"x\",\n\"locale\": \"fr\"}",
 	    "f:5: locale: \"fr\" is not allowed, but one of en, de" },
 	{ "{\"echo_prefix\": \"a\\nb\"}",
 	    "f:1: echo_prefix: this value is not allowed, but text in UTF-8 without control characters" },
@@ -99,7 +102,7 @@ START_TEST(settings_are_refused) {
 		{ (char[]){ "workers" }, "-o workers: want NAME=VALUE" },
 		{ (char[]){ "workers=x" }, "-o workers: \"x\" is not allowed, but 0 to 256" },
 		{ (char[]){ "=x" }, "-o there is no option \"\" (--help lists them)" },
-		{ (char[]){ "listen=" }, "listen: 0 addresses are not allowed, but 1 to 16" },
+		{ (char[]){ "admin_listen=" }, "-o admin_listen: 0 addresses are not allowed, but 1 to 16" },
 	};
 	char *environment[] = { NULL };
 	struct config c;

@@ -283,6 +283,16 @@ START_TEST(query) {
 		ck_assert_msg(strcmp(out, queries[_i].want) == 0, "%s: %s", queries[_i].name, out);
 	else
 		ck_assert_str_eq(out, "");
+	if (found)
+		ck_assert(http_query_has(slice_text(queries[_i].query), queries[_i].key));
+}
+END_TEST
+
+START_TEST(query_parameters_that_are_there) {
+	ck_assert(http_query_has(slice_text("b=1&a=%00"), "a"));
+	ck_assert(http_query_has(slice_text("a"), "a"));
+	ck_assert(!http_query_has(slice_text("ab=1&b=a=2"), "a"));
+	ck_assert(!http_query_has(slice_text(""), "a"));
 }
 END_TEST
 
@@ -327,6 +337,7 @@ Suite *suite_http_request(void) {
 	tcase_add_test(t, limits);
 	tcase_add_test(t, headers_are_found);
 	tcase_add_loop_test(t, query, 0, ARRAY_LEN(queries));
+	tcase_add_test(t, query_parameters_that_are_there);
 	tcase_add_test(t, mutations);
 	tcase_set_timeout(t, 30);
 	suite_add_tcase(s, t);

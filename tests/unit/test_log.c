@@ -1,5 +1,6 @@
 /* test_log - lines as they reach descriptor 2 */
 #include <check.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -47,6 +48,29 @@ START_TEST(text_line) {
 	ck_assert_str_eq(line(),
 	    " info worker 0 pid=P message=\"client connected\" conn=abc-1 port=443 code=-1 why=\"it is so\" none=\"\"\n");
 	ck_assert_uint_eq(strcspn(got, "Z"), strlen("2026-11-23T12:00:00.123"));
+}
+END_TEST
+
+/* A reader that stops reading must not stop the writer. */
+START_TEST(full_pipe) {
+	char rest[2 * PIPE_BUF];
+	int taken = 0;
+
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "worker 0");
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < 10000; i++)
+		log_line(LOG_INFO, "one of many", LF_I("i", i));
+	for (ssize_t n; (n = read(ends[0], rest, sizeof(rest))) > 0;) {
+		for (ssize_t i = 0; i < n; i++)
+			taken += rest[i] == '\n';
+	}
+	ck_assert_int_gt(taken, 100);
+	ck_assert_int_lt(taken, 10000);
+	log_line(LOG_INFO, "and on", LF_I("i", 1));
+	snprintf(rest, sizeof(rest), " warn worker 0 pid=P message=\"log lines were lost, their reader did not keep up\" lines=%d\n",
+	    10000 - taken);
+	ck_assert_mem_eq(line(), rest, strlen(rest));
+	ck_assert_ptr_nonnull(strstr(got, "message=\"and on\" i=1\n"));
 }
 END_TEST
 
@@ -127,6 +151,7 @@ Suite *suite_log(void) {
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, text_line);
+	tcase_add_test(t, full_pipe);
 	tcase_add_test(t, json_line);
 	tcase_add_loop_test(t, values_are_escaped, 0, (int)ARRAY_LEN(escapes));
 	tcase_add_test(t, long_values_and_lines_are_cut);

@@ -70,15 +70,10 @@ START_TEST(a_second_mapping_sees_the_same) {
 }
 END_TEST
 
-START_TEST(every_counter_has_a_name) {
-	ck_assert_str_eq(stats_name(STAT_connections), "connections");
-	ck_assert_str_eq(stats_name(STAT_closed), "closed");
-	ck_assert_str_eq(stats_name((enum stat_id)(STAT_COUNT - 1)), "chat_errors");
+START_TEST(gauges_are_told_from_counters) {
 	ck_assert(stats_is_gauge(STAT_connections));
 	ck_assert(!stats_is_gauge(STAT_upgrades));
 	ck_assert(!stats_is_gauge(STAT_closed_last));
-	for (int id = 0; id < STAT_COUNT; id++)
-		ck_assert_ptr_nonnull(stats_name((enum stat_id)id));
 }
 END_TEST
 
@@ -91,7 +86,7 @@ Suite *suite_stats(void) {
 	tcase_add_test(t, counters_outlive_and_gauges_do_not);
 	tcase_add_test(t, blocks_run_out);
 	tcase_add_test(t, a_second_mapping_sees_the_same);
-	tcase_add_test(t, every_counter_has_a_name);
+	tcase_add_test(t, gauges_are_told_from_counters);
 	suite_add_tcase(s, t);
 	return s;
 }

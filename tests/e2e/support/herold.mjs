@@ -117,11 +117,6 @@ export class Herold {
 		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
 	}
 
-	/** All addresses for clients. */
-	get addresses() {
-		return this.lines.filter(isReadyLine).map((line) => plainAddress(logFields(line).address))
-	}
-
 	/** The first address with TLS: { host, port }. */
 	get tls() {
 		const address = logFields(this.lines.find((line) => isReadyLine(line) && line.includes('https://'))).address

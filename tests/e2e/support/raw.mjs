@@ -73,10 +73,11 @@ export class RawSocket {
 	#chunks = []			// received and not yet taken
 	ended = false			// the other side has sent its last byte, or reset
 
-	/** To HOST:PORT. */
+	/** To HOST:PORT or unix:/PATH. */
 	static async open(address) {
 		const at = address.lastIndexOf(':')
-		const raw = new RawSocket(connect({ host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) }))
+		const raw = new RawSocket(connect(address.startsWith('unix:') ? { path: address.slice(5) } :
+			{ host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) }))
 
 		await new Promise((done, fail) => raw.socket.once('connect', done).once('error', fail))
 		return raw
