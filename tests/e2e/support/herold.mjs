@@ -136,7 +136,12 @@ export class Herold {
 
 	/** A request to the admin process: { status, headers, text, json }. */
 	async admin(path, init) {
-		const answer = await fetch(this.adminUrl + path, init)
+		// A kept-alive connection may end in the very moment in which it is used again; asking twice does no harm, publishing may.
+		const answer = await fetch(this.adminUrl + path, init).catch((error) => {
+			if (init?.method !== undefined)
+				throw error
+			return fetch(this.adminUrl + path)
+		})
 		const text = await answer.text()
 		let json
 
