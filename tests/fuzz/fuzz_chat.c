@@ -10,6 +10,7 @@
  *   !said KIND CHANNEL DATA                          somebody publishes; KIND: json or text
  *   !crowd                                           a hundred with long names are in all rooms
  *   !flood CHANNEL                                   as many large publications as are kept
+ *   !write TEXT                                      as a JSON string, and read again
  *   !binary                                          a binary message
  *   !left  !cut                                      the connection ends, by the client or the server; another one comes
  *   !open PATH                                       likewise, and it comes to this path
@@ -23,6 +24,7 @@
 #include "server/proto/chat_form.h"
 #include "server/proto/chat_request.h"
 #include "server/proto/json_raw.h"
+#include "server/proto/json_write.h"
 #include "server/proto/proto.h"
 #include "tests/fuzz/stand_in.h"
 
@@ -193,6 +195,39 @@ static void flood(struct slice channel) {
 		stand_in_publish(&w.hub, channel, PAYLOAD_JSON, slice_of(data, sizeof(data)));
 }
 
+static void check_writing(struct slice text) {
+	struct buf out;
+	json_t *value;
+
+	if (!utf8_is_valid(text))
+		return;
+	buf_init(&out, SIZE_MAX);
+	json_write_text(&out, text);
+	value = json_loadb((const char *)out.data, out.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	BUG_ON(!json_is_string(value) || !slice_eq(slice_of(json_string_value(value), json_string_length(value)), text));
+	json_decref(value);
+	buf_fini(&out);
+}
+
+/* Nothing is promised for what is no JSON or no UTF-8, but that it does no harm. */
+static void ask_about_anything(struct slice s) {
+	struct slice value;
+	struct buf out;
+
+	if (json_raw_member(s, "data", &value))
+		BUG_ON(!fuzz_is_inside(value, s));
+	buf_init(&out, SIZE_MAX);
+	json_raw_compact(s, &out);
+	BUG_ON(out.len > s.len || (json_raw_depth_within(s, 3) && !json_raw_depth_within(s, 4)));
+	buf_fini(&out);
+	BUG_ON(chat_check_name(s) && s.len > 4 * CHAT_NAME_MAX);
+	BUG_ON(chat_check_user(s) && s.len > CHAT_USER_MAX);
+	BUG_ON(chat_check_channel(s) && s.len > CHAT_CHANNEL_MAX);
+	BUG_ON(chat_check_resume(s) && s.len != CHAT_RESUME_LEN);
+	BUG_ON(chat_check_epoch(s) && s.len > EPOCH_TEXT_MAX);
+	BUG_ON(chat_check_text(s) && s.len == 0);
+}
+
 static bool set_result(struct slice name) {
 	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain" };
 
@@ -224,6 +259,8 @@ static void run_order(struct slice rest) {
 		add_crowd();
 	} else if (slice_eq_text(order, "flood")) {
 		flood(rest);
+	} else if (slice_eq_text(order, "write")) {
+		check_writing(rest);
 	} else if (slice_eq_text(order, "binary")) {
 		stand_in_receive(w.conn, false, rest);
 	} else if (slice_eq_text(order, "left") || slice_eq_text(order, "cut")) {
@@ -236,17 +273,23 @@ static void run_order(struct slice rest) {
 	}
 }
 
+/* In memory of its own, as it is when it comes from a socket. */
+static void receive(struct slice line) {
+	uint8_t *copy = mem_dup(line.ptr, line.len);
+	struct slice data = slice_of(copy, line.len);
+
+	ask_about_anything(data);
+	if (utf8_is_valid(data))
+		stand_in_receive(w.conn, true, data);
+	mem_free(copy);
+}
+
 /* Whoever is closed for too many errors comes again. */
 static void run_line(struct slice line) {
-	if (line.len > 0 && line.ptr[0] == '!') {
+	if (line.len > 0 && line.ptr[0] == '!')
 		run_order(slice_skip(line, 1));
-	} else if (utf8_is_valid(line)) {
-		/* In memory of its own, as it is when it comes from a socket. */
-		uint8_t *copy = mem_dup(line.ptr, line.len);
-
-		stand_in_receive(w.conn, true, slice_of(copy, line.len));
-		mem_free(copy);
-	}
+	else
+		receive(line);
 	if (!w.is_holding)
 		answer_all();
 	proto_turn_end(&w.context);

@@ -7,6 +7,9 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/svc/config.h"
 #include "server/master/config_file.h"
@@ -40,38 +43,59 @@ static bool load_lines(struct config *c, struct slice input, bool is_environment
 	return is_good;
 }
 
+/* The file is in memory, and there is one for all inputs. */
+static bool load_file(struct config *c, struct slice input, struct errbuf *e) {
+	static int fd = -1;
+	char path[32], *none[] = { NULL };
+	struct config_source source = { .file = path, .environment = none };
+
+	if (fd < 0)
+		fd = memfd_create("fuzz.json", MFD_CLOEXEC);
+	BUG_ON(fd < 0 || ftruncate(fd, (off_t)input.len) != 0 || pwrite(fd, input.ptr, input.len, 0) != (ssize_t)input.len);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return config_load(c, &source, e);
+}
+
 static bool load(struct config *c, struct slice input, struct errbuf *e) {
 	if (slice_starts_with(input, "HEROLD_"))
 		return load_lines(c, input, true, e);
 	if (slice_starts_with(input, "-"))
 		return load_lines(c, slice_skip(input, 1), false, e);
-	config_init(c);
 	if (slice_starts_with(input, "{") || slice_starts_with(input, "["))
-		return config_file_parse(c, "fuzz.json", input, e);
+		return load_file(c, input, e);
+	config_init(c);
 	return config_read_lines(c, input, e);
 }
 
+static void check_same(const struct config *a, const struct config *b) {
+	struct buf changes;
+
+	buf_init(&changes, SIZE_MAX);
+	config_add_changes(a, b, true, &changes);
+	config_add_changes(a, b, false, &changes);
+	BUG_ON(changes.len > 0);
+	buf_fini(&changes);
+}
+
 /* What a child reads is what the master has. */
-static void check_lines(const struct config *c) {
+static void check_lines(struct config *c) {
 	struct config child;
-	struct buf lines, again, changes;
+	struct buf lines, again;
 	struct errbuf e;
 
 	buf_init(&lines, SIZE_MAX);
 	buf_init(&again, SIZE_MAX);
-	buf_init(&changes, SIZE_MAX);
 	config_write_lines(c, &lines);
 	config_init(&child);
 	BUG_ON(!config_read_lines(&child, buf_slice(&lines), &e));
 	config_write_lines(&child, &again);
 	BUG_ON(!slice_eq(buf_slice(&lines), buf_slice(&again)));
-	config_add_changes(c, &child, true, &changes);
-	config_add_changes(c, &child, false, &changes);
-	BUG_ON(changes.len > 0);
+	check_same(c, &child);
+	config_swap_tls(c, &child);
+	check_same(c, &child);
 	config_fini(&child);
 	buf_fini(&lines);
 	buf_fini(&again);
-	buf_fini(&changes);
 }
 
 /* What --check prints is JSON. */

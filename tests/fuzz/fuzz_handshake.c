@@ -47,14 +47,14 @@ static void check_answer(struct slice answer) {
 	BUG_ON(empty != 1 || lines < 5 || lines > 7);
 }
 
-static void accept(const struct http_request *r, uint32_t choice) {
-	struct ws_deflate_settings settings = { .mode = (enum ws_deflate_mode)(choice % 3), .level = 1, .memory = choice >> 12 };
+static void accept(const struct http_request *r, enum ws_deflate_mode mode) {
+	struct ws_deflate_settings settings = { .mode = mode, .level = 1, .memory = 64 << 10 };
 	struct ws_deflate_terms terms;
 	bool is_agreed = ws_extension_agree(r, &settings, &terms);
 	struct buf out;
 
 	buf_init(&out, 4096);
-	ws_handshake_accept(r, choice & 0x100 ? slice_text("chat") : SLICE_EMPTY, is_agreed ? &terms : NULL, &out);
+	ws_handshake_accept(r, mode == WS_DEFLATE_SHARED ? slice_text("chat") : SLICE_EMPTY, is_agreed ? &terms : NULL, &out);
 	BUG_ON(out.failed);
 	check_answer(buf_slice(&out));
 	buf_fini(&out);
@@ -73,7 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	if (!head.failed && http_request_parse(buf_slice(&head), &r, &len, &error) == HTTP_PARSE_DONE) {
 		if (ws_handshake_check(&r, &why)) {
 			BUG_ON(!ws_handshake_is_wanted(&r) || r.method != HTTP_GET || r.minor_version != 1);
-			accept(&r, fuzz_hash(input));
+			accept(&r, WS_DEFLATE_OFF);
+			accept(&r, WS_DEFLATE_SHARED);
+			accept(&r, WS_DEFLATE_DEDICATED);
 		} else {
 			BUG_ON((why.status != 400 && why.status != 405 && why.status != 426) || why.sentence == NULL);
 		}

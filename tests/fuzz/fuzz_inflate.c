@@ -118,9 +118,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		.deflates_with_context = (first & 64) != 0,
 		.out_max = out_max[first >> 4 & 3],
 	};
+	struct ws_deflate_terms terms = { .server_bits = 15, .client_bits = choice.window_bits, .server_keeps = true, .client_keeps = true };
 	struct side parts = { .inflater = NULL }, whole = { .inflater = NULL };
-	struct ws_deflater *d = choice.deflates_with_context ? ws_deflater_new(9, LEVEL) : NULL;
+	struct ws_deflater *d = NULL;
 
+	ws_deflate_fit(choice.out_max, choice.keeps_context, &terms);
+	if (choice.deflates_with_context)
+		d = ws_deflater_new(terms.server_keeps ? terms.server_bits : WS_DEFLATE_BITS_MIN, LEVEL);
 	while (run_message(&choice, &input, &parts, &whole, d))
 		;
 	ws_deflater_free(&d);

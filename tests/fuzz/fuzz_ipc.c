@@ -12,7 +12,11 @@ static void check_message(enum ipc_type type, struct slice body) {
 	struct rcbuf *again;
 
 	memset(&message, 0xa5, sizeof(message));
-	BUG_ON(ipc_type_name(type) == NULL);
+	if (type <= IPC_NONE || type >= IPC_TYPE_COUNT) {
+		BUG_ON(ipc_decode(type, body, &message) || ipc_size(type, &message) != 0 || ipc_encode(type, &message) != NULL);
+		return;
+	}
+	BUG_ON(strlen(ipc_type_name(type)) == 0);
 	if (!ipc_decode(type, body, &message))
 		return;
 	BUG_ON(ipc_size(type, &message) != IPC_HEADER_BYTES + body.len);
@@ -43,6 +47,28 @@ static void check_channels(struct slice rest, struct buf *again) {
 		ipc_put_channel(again, &c);
 }
 
+/* The fields that no record has. */
+static void check_fields(struct slice rest, struct buf *again) {
+	struct wire_reader r = wire_reader_of(rest);
+	struct slice text = wire_get_str8(&r);
+	uint16_t number = wire_get_u16(&r);
+
+	if (r.failed)
+		return;
+	wire_put_str8(again, text);
+	wire_put_u16(again, number);
+}
+
+/* What is longer than its length field can say is refused. */
+static void check_too_long(struct slice body) {
+	struct buf out;
+
+	buf_init(&out, SIZE_MAX);
+	wire_put_str8(&out, body);
+	BUG_ON(out.failed != (body.len > UINT8_MAX));
+	buf_fini(&out);
+}
+
 static void check_records(struct slice body, void (*check)(struct slice rest, struct buf *again)) {
 	struct buf again;
 
@@ -60,5 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	check_records(body, check_publications);
 	check_records(body, check_members);
 	check_records(body, check_channels);
+	check_records(body, check_fields);
+	check_too_long(body);
 	return 0;
 }

@@ -13,11 +13,24 @@
 
 enum { LENGTH_OF_RUN = 250, RUN_STEP = 64, STREAM_MAX = 1 << 16 };
 
+/* The server's own frames are taken apart as they were put together. */
+static void check_split(struct slice header, uint8_t first, struct slice payload) {
+	uint8_t frame[WS_SERVER_HEADER_MAX + 6 * RUN_STEP], seen;
+	struct slice found;
+
+	memcpy(frame, header.ptr, header.len);
+	if (payload.len > 0)
+		memcpy(frame + header.len, payload.ptr, payload.len);
+	BUG_ON(ws_frame_split(slice_of(frame, header.len + payload.len), &seen, &found) != header.len + payload.len);
+	BUG_ON(seen != first || !slice_eq(found, payload));
+}
+
 static void add_frame(uint8_t first, struct slice payload, struct buf *out) {
 	static const uint8_t mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
 	uint8_t header[WS_SERVER_HEADER_MAX];
 	size_t len = ws_frame_header(header, first, payload.len);
 
+	check_split(slice_of(header, len), first, payload);
 	header[1] |= 0x80;
 	buf_add(out, slice_of(header, len));
 	buf_add(out, slice_of(mask, sizeof(mask)));
