@@ -20,6 +20,7 @@ enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 
 
 /* The example of RFC 6455, 1.3: the load measures, it has no secrets. */
 #define KEY "dGhlIHNhbXBsZSBub25jZQ=="
+#define OFFER "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 static const uint8_t mask[4] = { 0x37, 0xfa, 0x21, 0x3d };
@@ -52,7 +53,7 @@ static void watch(struct client *c, int op, uint32_t events) {
 void clients_init(struct clients *all, const char *target, uint16_t port, const char *path, uint32_t count) {
 	struct rlimit files;
 
-	*all = (struct clients){ .count = count, .target = target, .path = path };
+	*all = (struct clients){ .count = count, .target = target, .path = path, .compress_from = UINT32_MAX };
 	all->to.sin_family = AF_INET;
 	all->to.sin_port = htons(port);
 	if (inet_pton(AF_INET, target, &all->to.sin_addr) != 1)
@@ -109,11 +110,34 @@ static void add_masked(struct buf *b, struct slice payload) {
 		buf_add_u8(b, payload.ptr[i] ^ mask[i % 4]);
 }
 
+/* Members of an object with texts and numbers that differ, cut off at the end. */
+static void fill(uint8_t *out, size_t bytes) {
+	static const char *const words[] = { "alpha", "river", "seven", "message", "yellow", "to", "of", "window", "server", "and", "paper", "a",
+		"light", "under", "is", "number" };
+	uint32_t dice = 2463534242;
+	size_t len = 0;
+	char member[256];
+
+	for (unsigned i = 1; len < bytes; i++) {
+		const char *word[4];
+		size_t take;
+
+		for (size_t k = 0; k < ARRAY_LEN(word); k++) {
+			dice = dice * 1664525 + 1013904223;
+			word[k] = words[dice >> 28];
+		}
+		take = (size_t)snprintf(member, sizeof(member), "{\"id\":%u,\"name\":\"%s\",\"text\":\"%s %s %s\",\"time\":%u},", i, word[0],
+			word[1], word[2], word[3], dice);
+		take = take < bytes - len ? take : bytes - len;
+		memcpy(out + len, member, take);
+		len += take;
+	}
+}
+
 void clients_set_message(struct clients *all, size_t bytes, bool binary) {
 	all->payload = mem_alloc(bytes);
 	all->payload_len = bytes;
-	for (size_t i = 0; i < bytes; i++)
-		all->payload[i] = (uint8_t)('a' + i * 7 % 26);
+	fill(all->payload, bytes);
 	add_head(&all->frame, binary ? OP_BINARY : OP_TEXT, bytes);
 	all->payload_at = all->frame.len;
 	add_masked(&all->frame, slice_of(all->payload, bytes));
@@ -191,8 +215,8 @@ static void connected(struct client *c) {
 	buf_init(&request, 4096);
 	buf_addf(&request,
 		"GET %s HTTP/1.1\r\nHost: %s:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		all->path, all->target, ntohs(all->to.sin_port));
+		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+		all->path, all->target, ntohs(all->to.sin_port), c->index < all->compress_from ? "" : OFFER);
 	send_bytes(c, buf_slice(&request));
 	buf_fini(&request);
 }
@@ -209,6 +233,8 @@ static struct slice upgraded(struct client *c, struct slice s) {
 	if (end == NULL || !slice_starts_with(buf_slice(&c->in), "HTTP/1.1 101 ") ||
 		memmem(c->in.data, c->in.len, ACCEPT, strlen(ACCEPT)) == NULL)
 		die("connection %u: no upgrade: %.*s", c->index, (int)c->in.len, (char *)c->in.data);
+	if (c->index >= c->all->compress_from && memmem(c->in.data, c->in.len, "permessage-deflate", 18) == NULL)
+		die("connection %u: the server does not compress", c->index);
 	head_len = (size_t)(end - c->in.data) + 4;
 	buf_fini(&c->in);
 	c->state = CLIENT_OPEN;
@@ -243,13 +269,16 @@ static size_t take_head(struct client *c, const uint8_t *p, size_t len) {
 	length_bytes = p[1] < 126 ? 0 : p[1] == 126 ? 2 : 8;
 	if (len < 2 + length_bytes)
 		return 0;
-	if ((p[0] & 0x70) != 0 || (p[1] & 0x80) != 0)
+	if ((p[0] & 0x70) != 0 && ((p[0] & 0x70) != 0x40 || c->index < c->all->compress_from))
+		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);
+	if ((p[1] & 0x80) != 0)
 		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);
 	c->left = length_bytes == 0 ? p[1] : 0;
 	for (size_t i = 0; i < length_bytes; i++)
 		c->left = c->left << 8 | p[2 + i];
 	c->fin = (p[0] & 0x80) != 0;
 	c->opcode = p[0] & 0x0f;
+	c->is_compressed = c->is_compressed || (p[0] & 0x40) != 0;
 	if (c->opcode >= OP_CLOSE ? c->left > CONTROL_MAX : c->left > CLIENT_MESSAGE_MAX)
 		die("connection %u: a frame of %llu bytes", c->index, (unsigned long long)c->left);
 	c->in_frame = true;
@@ -288,7 +317,7 @@ static void frame_payload(struct client *c, struct slice s) {
 		memcpy(c->stamp + c->offset, s.ptr, s.len < room ? s.len : room);
 	}
 	if (c->offset + s.len > all->payload_len ||
-		(all->compare && s.len > 0 && memcmp(all->payload + c->offset, s.ptr, s.len) != 0))
+		(all->compare && !c->is_compressed && s.len > 0 && memcmp(all->payload + c->offset, s.ptr, s.len) != 0))
 		die("connection %u: not the bytes that were sent", c->index);
 	c->offset += s.len;
 }
@@ -301,9 +330,10 @@ static void frame_end(struct client *c) {
 	}
 	if (!c->fin)
 		return;
-	if (c->offset != c->all->payload_len)
+	if (c->offset != c->all->payload_len && !c->is_compressed)
 		die("connection %u: a message of %llu bytes", c->index, (unsigned long long)c->offset);
 	c->offset = 0;
+	c->is_compressed = false;
 	c->all->on_message(c);
 }
 

@@ -30,6 +30,7 @@ struct client {
 	bool fin;
 	uint8_t opcode;
 	uint64_t left;	 /* payload bytes of this frame still to come */
+	bool is_compressed; /* the message, in part or whole, has come so: its bytes are not looked at */
 	uint64_t offset; /* payload bytes of this message that came */
 	uint8_t stamp[CLIENT_STAMP];
 	uint64_t sent_ns; /* the user's */
@@ -45,6 +46,7 @@ struct clients {
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */
 	bool compare;
+	uint32_t compress_from; /* from this client on they offer permessage-deflate; they do not inflate what comes */
 	void (*on_open)(struct client *c);
 	void (*on_message)(struct client *c);	/* c->stamp: the first bytes */
 	void *arg;
@@ -56,7 +58,7 @@ uint64_t now_ns(void);
 /* `target` is an IPv4 address. */
 void clients_init(struct clients *all, const char *target, uint16_t port, const char *path, uint32_t count);
 void clients_fini(struct clients *all);
-/* All send the same message of `bytes` letters. */
+/* All send the same message of `bytes` letters; like JSON, so that it compresses as messages do. */
 void clients_set_message(struct clients *all, size_t bytes, bool binary);
 /* Connects one more (started < count). */
 void clients_start_one(struct clients *all);

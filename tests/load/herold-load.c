@@ -27,6 +27,7 @@ static const char usage[] =
 	"      --seconds=N         of measuring (2)\n"
 	"      --warmup-ms=N       before that (300)\n"
 	"      --pids=PID,...      the server's processes, for work per second of their processor time\n"
+	"      --compress          all offer permessage-deflate, but not those that publish; what comes is not inflated\n"
 	"      --binary            binary messages instead of text\n"
 	"      --json              results as one line of JSON\n";
 
@@ -38,7 +39,7 @@ struct slot {
 static struct load {
 	const char *mode, *target, *path;
 	long port, connections, bytes, publishers, under_way, seconds, warmup_ms;
-	bool binary, json;
+	bool binary, json, compress;
 	struct pids pids;
 	struct clients clients;
 	struct slot slot[SLOTS_MAX];
@@ -220,11 +221,12 @@ static void read_options(int argc, char **argv) {
 		{ "seconds", &load.seconds, 1, 600 },
 		{ "warmup-ms", &load.warmup_ms, 0, 60000 },
 	};
-	enum { TARGET = ARRAY_LEN(numbers), PATH, PIDS, BINARY, JSON, HELP, END };
+	enum { TARGET = ARRAY_LEN(numbers), PATH, PIDS, COMPRESS, BINARY, JSON, HELP, END };
 	struct option options[END + 1] = {
 		[TARGET] = { "target", required_argument, NULL, TARGET },
 		[PATH] = { "path", required_argument, NULL, PATH },
 		[PIDS] = { "pids", required_argument, NULL, PIDS },
+		[COMPRESS] = { "compress", no_argument, NULL, COMPRESS },
 		[BINARY] = { "binary", no_argument, NULL, BINARY },
 		[JSON] = { "json", no_argument, NULL, JSON },
 		[HELP] = { "help", no_argument, NULL, HELP },
@@ -243,6 +245,8 @@ static void read_options(int argc, char **argv) {
 		} else if (at == PIDS) {
 			if (!pids_parse(&load.pids, optarg))
 				die("--pids=%s: process ids, separated by commas", optarg);
+		} else if (at == COMPRESS) {
+			load.compress = true;
 		} else if (at == BINARY) {
 			load.binary = true;
 		} else if (at == JSON) {
@@ -290,6 +294,8 @@ int main(int argc, char **argv) {
 		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
 	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
 	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
+	if (load.compress)
+		load.clients.compress_from = modes[mode].run == fan ? (uint32_t)load.publishers : 0;
 	modes[mode].run();
 	clients_fini(&load.clients);
 	return EXIT_SUCCESS;
