@@ -156,6 +156,8 @@ static enum close_reason reason_of_bad(const struct ws_item *item) {
 /* Where the next frame begins is not known any more, so the peer's close frame cannot be waited for. */
 static void on_bad(struct conn *c, const struct ws_item *item) {
 	c->is_deaf = true;
+	/* What was half received may be large, and the end takes its time. */
+	ws_reader_fini(&c->reader);
 	if (c->state == CONN_CLOSING)
 		conn_linger(c);
 	else
@@ -197,6 +199,7 @@ void conn_ws_input(struct conn *c, struct slice in) {
 			break;
 		case WS_ITEM_CLOSE:
 			on_peer_close(c, &item);
+			ws_reader_fini(&c->reader);
 			return;
 		case WS_ITEM_BAD:
 			on_bad(c, &item);
