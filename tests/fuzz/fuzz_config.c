@@ -119,7 +119,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		check_lines(&c);
 		check_print(&c);
 		if (config_check(&c, &e))
-			BUG_ON(config_link_message_bytes(&c) > (size_t)c.link_queue_bytes || c.listen.count == 0);
+			BUG_ON(config_link_message_bytes(&c) > (size_t)c.link_queue_bytes ||
+			       c.listen.count + c.tls_listen.count == 0);
 	} else {
 		BUG_ON(e.text[0] == '\0');
 	}

@@ -31,7 +31,7 @@ static void ask(const struct http_request *r) {
 		BUG_ON(r->keep_alive);
 	(void)http_header_has_token(r, "upgrade", "websocket");
 	if (http_query_find(r->query, "after", value, sizeof(value)))
-		BUG_ON(strlen(value) >= sizeof(value));
+		BUG_ON(strlen(value) >= sizeof(value) || !http_query_has(r->query, "after"));
 	else
 		BUG_ON(value[0] != '\0');
 	(void)http_header_find(r, "x", NULL);
