@@ -48,7 +48,7 @@ export async function exercise({ url, sizes, idleMs }) {
 	return report
 }
 
-if (globalThis.process?.argv[1] === import.meta.filename || globalThis.process?.argv[1]?.endsWith('/whatwg.mjs')) {
+if (process.argv[1]?.endsWith('/whatwg.mjs')) {
 	const [url, sizes, idleMs] = process.argv.slice(2)
 
 	console.log(JSON.stringify(await exercise({ url, sizes: JSON.parse(sizes), idleMs: Number(idleMs) })))
