@@ -54,7 +54,8 @@ story('a peer that takes nothing is ended', { options: { send_timeout_seconds: 1
 })
 
 story('a peer that is too slow is closed with 1013 and can recover; the others notice nothing',
-	{ options: { client_queue_bytes: 65536, room_history: 1000, history_bytes: 4 * MIB } }, async (herold) => {
+	// Without compression: what is padded here would be next to nothing with it.
+	{ options: { client_queue_bytes: 65536, room_history: 1000, history_bytes: 4 * MIB, compression: 'off' } }, async (herold) => {
 		const witness = await ChatClient.login(herold, { userId: 'witness' })
 		const slow = await ChatClient.login(herold, { userId: 'slow' })
 		// 1.6 MB: more than its queue and the kernel's buffers. It looks again before the server gives up on its close frame.
