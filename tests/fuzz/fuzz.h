@@ -1,8 +1,8 @@
 /*
  * fuzz - what the fuzz targets share
  *
- * Each tests/fuzz/fuzz_NAME.c exports LLVMFuzzerTestOneInput() and nothing else. The input is in memory of exactly its size, so that
- * reading past its end is seen. A broken promise ends the process (BUG_ON); so do the sanitizers.
+ * Each tests/fuzz/fuzz_NAME.c exports LLVMFuzzerTestOneInput() and nothing else. The input is in memory of exactly its size,
+ * so that reading past its end is seen. A broken promise ends the process (BUG_ON); so do the sanitizers.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

@@ -146,7 +146,8 @@ static void choose_path(struct slice path) {
 }
 
 static bool is_json(struct slice s) {
-	json_t *value = json_loadb((const char *)s.ptr, s.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+	const size_t flags = JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
+	json_t *value = json_loadb((const char *)s.ptr, s.len, flags, NULL);
 
 	json_decref(value);
 	return value != NULL && json_raw_depth_within(s, CHAT_DEPTH_MAX);
@@ -166,7 +167,8 @@ static void say(struct slice rest) {
 
 	if (!slice_next_part(&rest, ' ', &kind) || !slice_next_part(&rest, ' ', &channel))
 		return;
-	if (channel.len == 0 || channel.len > IPC_CHANNEL_MAX || !utf8_is_valid(channel) || memchr(channel.ptr, '\0', channel.len) != NULL)
+	if (channel.len == 0 || channel.len > IPC_CHANNEL_MAX || !utf8_is_valid(channel) ||
+	    memchr(channel.ptr, '\0', channel.len) != NULL)
 		return;
 	if (slice_eq_text(kind, "text"))
 		stand_in_publish(&w.hub, channel, PAYLOAD_TEXT, rest);

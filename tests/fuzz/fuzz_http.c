@@ -38,7 +38,8 @@ static void ask(const struct http_request *r) {
 }
 
 /* A part of the input in memory of its own gives nothing yet, or the same. */
-static void check_part(struct slice part, enum http_parse_result whole, size_t whole_len, const struct http_parse_error *whole_error) {
+static void check_part(struct slice part, enum http_parse_result whole, size_t whole_len,
+    const struct http_parse_error *whole_error) {
 	uint8_t *copy = mem_dup(part.ptr, part.len);
 	struct http_parse_error error = { 0 };
 	enum http_parse_result result;

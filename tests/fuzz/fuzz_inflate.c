@@ -1,8 +1,8 @@
 /*
  * fuzz_inflate - compressed messages, in parts and whole; what comes out is compressed and inflated again
  *
- * Input: a byte that chooses (bits 0-2: window bits less 8; 3: with the client's context; 4-5: most that may come out; 6: compress with
- * a context, too); then parts: a byte with the length in its lower 7 bits, the highest bit set if the message ends with it.
+ * Input: a byte that chooses (bits 0-2: window bits less 8; 3: with the client's context; 4-5: most that may come out; 6:
+ * compress with a context, too); then parts: a byte with the length in its lower 7 bits, the highest bit set if the message ends with it.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -79,7 +79,8 @@ static void round_trip(struct slice message, uint8_t window_bits, struct ws_defl
 }
 
 /* One message of the input; false: it is refused, or cut off. */
-static bool run_message(const struct choice *choice, struct slice *in, struct side *parts, struct side *whole, struct ws_deflater *d) {
+static bool run_message(const struct choice *choice, struct slice *in, struct side *parts, struct side *whole,
+    struct ws_deflater *d) {
 	struct buf joined;
 	uint8_t head = 0;
 	bool is_good;
@@ -118,7 +119,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		.deflates_with_context = (first & 64) != 0,
 		.out_max = out_max[first >> 4 & 3],
 	};
-	struct ws_deflate_terms terms = { .server_bits = 15, .client_bits = choice.window_bits, .server_keeps = true, .client_keeps = true };
+	struct ws_deflate_terms terms = {
+		.server_bits = WS_WINDOW_BITS_MAX,
+		.client_bits = choice.window_bits,
+		.server_keeps = true,
+		.client_keeps = true,
+	};
 	struct side parts = { .inflater = NULL }, whole = { .inflater = NULL };
 	struct ws_deflater *d = NULL;
 

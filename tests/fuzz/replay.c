@@ -9,7 +9,10 @@
 
 static char running[4096];
 
-/* Sanitizers leave through exit handlers or a signal; both say which input it was. */
+/* There where a sanitizer is. */
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+/* However it ends, the input is named. */
 static void say_running(void) {
 	if (running[0] != '\0')
 		fprintf(stderr, "replay: ended in %s\n", running);
@@ -63,7 +66,8 @@ int main(int argc, char **argv) {
 	int count = 0;
 
 	signal(SIGABRT, on_abort);
-	atexit(say_running);
+	if (__sanitizer_set_death_callback != NULL)
+		__sanitizer_set_death_callback(say_running);
 	for (int i = 1; i < argc && count >= 0; i++) {
 		int ran = run_folder(argv[i]);
 
