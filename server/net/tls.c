@@ -426,6 +426,10 @@ static bool set_init(struct tls *t, struct certificate_set *set, struct slice bu
 		if (!use_part(t, set, part, bytes, client_ca, e))
 			return false;
 	}
+	for (size_t i = 0; i < set->count; i++) {
+		if (SSL_CTX_check_private_key(set->item[i].context) != 1)
+			return refuse(e, set->item[i].name, "its key is missing");
+	}
 	return set->count > 0;
 }
 

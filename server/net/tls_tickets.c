@@ -1,4 +1,4 @@
-/* tls_tickets - shared keys under a version that is odd while they change */
+/* tls_tickets - shared keys in two sets, of which one is in use */
 #include "server/net/tls_tickets.h"
 
 #include <errno.h>
@@ -10,13 +10,14 @@
 
 STATIC_ASSERT(sizeof(struct tls_ticket_key) == TLS_TICKET_KEY_BYTES, "a key is as long as in its file");
 
-/* Writing takes a microsecond. More tries than this: the writer died in it, and then this process is about to follow. */
-enum { READ_TRIES_MAX = 1000000 };
-
-struct tls_tickets {
-	_Atomic uint32_t version;
+struct key_set {
 	uint32_t count;
 	struct tls_ticket_key key[TLS_TICKET_KEYS_MAX];
+};
+
+struct tls_tickets {
+	_Atomic uint32_t turns;		/* its lowest bit: the set in use */
+	struct key_set set[2];
 };
 
 struct tls_tickets *tls_tickets_new(struct errbuf *e) {
@@ -39,20 +40,22 @@ void tls_tickets_free(struct tls_tickets **t) {
 }
 
 static void write_keys(struct tls_tickets *t, const struct tls_ticket_key *keys, uint32_t count) {
-	uint32_t version = atomic_load_explicit(&t->version, memory_order_relaxed);
+	uint32_t turns = atomic_load_explicit(&t->turns, memory_order_relaxed) + 1;
+	struct key_set *set = &t->set[turns & 1];
 
-	atomic_store_explicit(&t->version, version + 1, memory_order_relaxed);
+	/* Whoever reads this set, reads it from before the latest turn and must see that there was one. */
 	atomic_thread_fence(memory_order_release);
-	memcpy(t->key, keys, count * sizeof(*keys));
-	t->count = count;
-	atomic_store_explicit(&t->version, version + 2, memory_order_release);
+	memcpy(set->key, keys, count * sizeof(*keys));
+	set->count = count;
+	atomic_store_explicit(&t->turns, turns, memory_order_release);
 }
 
 void tls_tickets_rotate(struct tls_tickets *t) {
-	struct tls_ticket_key keys[2] = { [1] = t->key[0] };
+	const struct key_set *now = &t->set[atomic_load_explicit(&t->turns, memory_order_relaxed) & 1];
+	struct tls_ticket_key keys[2] = { [1] = now->key[0] };
 
 	random_bytes(&keys[0], sizeof(keys[0]));
-	write_keys(t, keys, t->count > 0 ? 2 : 1);
+	write_keys(t, keys, now->count > 0 ? 2 : 1);
 	explicit_bzero(keys, sizeof(keys));
 }
 
@@ -72,10 +75,10 @@ void tls_tickets_set(struct tls_tickets *t, struct slice keys) {
 }
 
 /* The key's place, or -1. */
-static int find_key(const struct tls_tickets *t, const uint8_t *name, struct tls_ticket_key *out) {
-	for (uint32_t i = 0; i < t->count && i < TLS_TICKET_KEYS_MAX; i++) {
-		if (name == NULL || memcmp(t->key[i].name, name, TLS_TICKET_NAME_BYTES) == 0) {
-			*out = t->key[i];
+static int find_key(const struct key_set *set, const uint8_t *name, struct tls_ticket_key *out) {
+	for (uint32_t i = 0; i < set->count && i < TLS_TICKET_KEYS_MAX; i++) {
+		if (name == NULL || memcmp(set->key[i].name, name, TLS_TICKET_NAME_BYTES) == 0) {
+			*out = set->key[i];
 			return (int)i;
 		}
 	}
@@ -83,15 +86,15 @@ static int find_key(const struct tls_tickets *t, const uint8_t *name, struct tls
 }
 
 bool tls_tickets_find(const struct tls_tickets *t, const uint8_t *name, struct tls_ticket_key *out, bool *is_first) {
-	for (int i = 0; i < READ_TRIES_MAX; i++) {
-		uint32_t version = atomic_load_explicit(&t->version, memory_order_acquire);
-		int at = find_key(t, name, out);
+	uint32_t before, after = atomic_load_explicit(&t->turns, memory_order_acquire);
+	int at;
 
+	do {
+		before = after;
+		at = find_key(&t->set[before & 1], name, out);
 		atomic_thread_fence(memory_order_acquire);
-		if ((version & 1) == 0 && version == atomic_load_explicit(&t->version, memory_order_relaxed)) {
-			*is_first = at == 0;
-			return at >= 0;
-		}
-	}
-	return false;
+		after = atomic_load_explicit(&t->turns, memory_order_acquire);
+	} while (before != after);
+	*is_first = at == 0;
+	return at >= 0;
 }

@@ -2,8 +2,8 @@
  * tls_tickets - the keys of session tickets, in a mapping that the master writes and all workers read
  *
  * So a client that comes back may land on any worker. The first key makes new tickets, all of them open old ones.
- * No locks: a writer, who is the only one, makes the version odd while it writes; a reader takes a copy and looks at the version
- * again.
+ * No locks: the only writer fills the set of keys that is not in use and then turns to it; a reader takes a copy and sees whether that
+ * was twice meanwhile.
  */
 #ifndef SERVER_NET_TLS_TICKETS_H
 #define SERVER_NET_TLS_TICKETS_H
