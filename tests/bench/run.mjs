@@ -17,7 +17,7 @@ const { values: options } = parseArgs({ options: {
 	rounds: { type: 'string', default: '3' },
 	seconds: { type: 'string', default: '2' },
 	idle: { type: 'string', default: '10000' },
-	only: { type: 'string', default: 'echo,fan,idle' },
+	only: { type: 'string', default: 'echo,fan,idle,tls' },
 	herold: { type: 'string', default: path.join(BUILD, 'herold') },
 } });
 const ONLY = options.only.split(',');
@@ -134,8 +134,10 @@ async function endServer(server) {
 	await Promise.race([ended, later(10000)]);
 }
 
-function load(server, mode, ...args) {
-	const [program, all] = onCore(PINNED ? 1 : 0, LOAD, [mode, `--port=${server.port}`,
+const load = (server, mode, ...args) => loadWith(LOAD, server, mode, ...args);
+
+function loadWith(generator, server, mode, ...args) {
+	const [program, all] = onCore(PINNED ? 1 : 0, generator, [mode, `--port=${server.port}`,
 		`--pids=${family(server.child.pid).join()}`, `--seconds=${options.seconds}`, '--json', ...args]);
 	try {
 		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -156,7 +158,7 @@ async function compare(cells) {
 	for (let round = 0; round < Number(options.rounds); round++) {
 		for (const cell of cells) {
 			for (const server of cell.servers)
-				(cell.results[server.name] ??= []).push(load(server, cell.mode, ...cell.args));
+				(cell.results[server.name] ??= []).push(loadWith(cell.load ?? LOAD, server, cell.mode, ...cell.args));
 		}
 	}
 }
@@ -210,9 +212,9 @@ function pssBytes(pid) {
 }
 
 // Returns the bytes of server memory that each of the connections costs.
-async function idleBytes(server, count) {
+async function idleBytes(server, count, generator = LOAD, mode = 'idle', ...args) {
 	const before = pssBytes(server.child.pid);
-	const child = start(PINNED ? 1 : 0, LOAD, ['idle', `--port=${server.port}`, `--connections=${count}`], ['pipe', 'pipe', 'inherit']);
+	const child = start(PINNED ? 1 : 0, generator, [mode, `--port=${server.port}`, `--connections=${count}`, ...args], ['pipe', 'pipe', 'inherit']);
 	const ready = await new Promise((done) => child.on('exit', () => done(false)).stdout.once('data', () => done(true)));
 
 	if (!ready)
@@ -237,6 +239,78 @@ async function idle() {
 	}
 }
 
+// --- TLS ---
+
+const LOAD_TLS = path.join(BUILD, 'load_tls');
+
+// A certificate of ECDSA P-256, the same for both.
+function makeCertificate() {
+	const [key, certificate] = ['bench.key', 'bench.pem'].map((name) => path.join(BUILD, name));
+
+	execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost',
+		'-keyout', key, '-out', certificate], { stdio: 'ignore' });
+	return { key, certificate };
+}
+
+const accepts = (port) => new Promise((done) => {
+	const socket = net.connect(port, '127.0.0.1', () => done(true)).on('error', () => done(false)).on('close', () => socket.destroy());
+	socket.end();
+});
+
+async function startTlsFloor({ key, certificate }) {
+	const port = await freePort();
+	const server = { name: 'SSL_accept floor', port, log: path.join(BUILD, 'bench-tls-floor.log') };
+	const log = fs.openSync(server.log, 'w');
+
+	server.child = start(0, path.join(BUILD, 'floor_tls'), [String(port), certificate, key], ['ignore', log, log]);
+	fs.closeSync(log);
+	while (!(await accepts(port)))
+		await later(100);
+	return server;
+}
+
+async function startTlsHerold({ key, certificate }, ...more) {
+	const tls = await freePort();
+	const server = await startServer('herold tls', options.herold, (port, admin) => ['-o', 'workers=1', '-o', 'drain_seconds=0',
+		'-o', `listen=127.0.0.1:${port}`, '-o', `admin_listen=127.0.0.1:${admin}`, '-o', `tls_listen=127.0.0.1:${tls}`,
+		'-o', `tls_certificate=${certificate}`, '-o', `tls_key=${key}`, ...more], ['/echo']);
+
+	return { ...server, port: tls };
+}
+
+async function handshakes(files) {
+	const servers = [await startTlsHerold(files), await startTlsFloor(files)];
+	const cells = [['full', 'Full'], ['resumed', 'Resumed']].flatMap(([mode, title]) => [[], ['--tls12']].map((args) => ({
+		title: `${title} handshakes, TLS ${args.length > 0 ? '1.2' : '1.3'}, ECDSA P-256, 16 under way`, mode, args, servers, results: {}, load: LOAD_TLS,
+	})));
+
+	await compare(cells);
+	for (const cell of cells)
+		report(cell, 'SSL_accept floor');
+	await Promise.all(servers.map(endServer));
+}
+
+async function tlsIdle(files) {
+	const count = Math.min(Number(options.idle), 2000);
+
+	say();
+	say(`Server memory (PSS of all processes) per connection with TLS 1.3, ${grouped(count)}`);
+	for (const [what, bytes, mode] of [['on /echo after 100 KB each', '100000', 'idle'], ['after the handshake alone', '0', 'idle'],
+		['amid the handshake', '0', 'half'], ['nothing sent yet', '0', 'silent']]) {
+		const server = await startTlsHerold(files, '-o', 'handshake_seconds=300');
+
+		row(what, `${grouped(await idleBytes(server, count, LOAD_TLS, mode, `--bytes=${bytes}`))} B`);
+		await endServer(server);
+	}
+}
+
+async function overTls() {
+	const files = makeCertificate();
+
+	await handshakes(files);
+	await tlsIdle(files);
+}
+
 function where() {
 	const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
 	return `${os.cpus().length} x ${os.cpus()[0].model.trim()}, Linux ${os.release()}, commit ${commit}, ` +
@@ -252,5 +326,7 @@ if (ONLY.includes('fan'))
 	await fans();
 if (ONLY.includes('idle'))
 	await idle();
+if (ONLY.includes('tls'))
+	await overTls();
 fs.writeFileSync(path.join(BUILD, 'bench.txt'), `${lines.join('\n')}\n`);
 process.exit(0);
