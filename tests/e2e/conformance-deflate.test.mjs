@@ -30,7 +30,7 @@ async function runRow(address, mode, row) {
 	const messages = row.messages()
 
 	assertTerms(row, mode, client)
-	client.raw.write(Buffer.concat([...messages.flatMap((message) => framesOf(client, message)), frame(OP.CLOSE, closePayload(1000))]))
+	client.raw.write(Buffer.concat(messages.flatMap((message) => framesOf(client, message))))
 	for (const { opcode, data, hasPing } of messages) {
 		const expected = [...(hasPing ? [[OP.PONG, 'between']] : []), [opcode, data]]
 
@@ -41,6 +41,7 @@ async function runRow(address, mode, row) {
 			assert.ok(got.payload.equals(Buffer.from(payload)), `the message of ${data.length} bytes`)
 		}
 	}
+	client.raw.write(frame(OP.CLOSE, closePayload(1000)))
 	assert.equal((await client.next()).code, 1000)
 	assert.equal(await client.next(), null)
 	client.raw.destroy()
