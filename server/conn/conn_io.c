@@ -169,9 +169,10 @@ static void resume(struct conn *c) {
 	}
 }
 
-/* In CLOSING and in a WebSocket's LINGER the time for it all is counted from the begin, else from the last progress. */
+/* A slow line is no reason to cut off what was promised, as long as it takes some of it; but who was too slow already, or
+ * silent, has had its time. */
 static bool progress_counts(const struct conn *c) {
-	return c->state <= CONN_OPEN || (c->state == CONN_LINGER && !c->was_open);
+	return !c->is_hurried;
 }
 
 static void on_blocked(struct conn *c, bool has_progress) {

@@ -31,7 +31,7 @@ enum {
 	CONN_PAUSE_BYTES = 65536,	/* who has so much waiting is not read from ... */
 	CONN_RESUME_BYTES = CONN_PAUSE_BYTES / 2, /* ... until less than this is left */
 	CONN_CLOSE_WAIT_MS = 2000,	/* for the peer's close frame, and for its end after the shutdown */
-	CONN_CLOSE_FLUSH_MS = 5000,	/* for what waits before our close frame */
+	CONN_CLOSE_FLUSH_MS = 5000,	/* without progress, for what waits before our close frame */
 	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
 };
 
