@@ -2,7 +2,6 @@
 #include "server/hub/delivery.h"
 
 #include "common/base/mem.h"
-#include "common/svc/log.h"
 #include "server/ws/ws_frame.h"
 
 enum {
@@ -71,11 +70,9 @@ static void gather_frame(struct delivery *d, struct channel *ch, uint8_t form, u
 		header_bytes = ws_frame_header(header, WS_FIN | opcode, d->scratch.len);
 		p = parcel_with_room(ch, form, header_bytes + d->scratch.len);
 	}
-	if (p == NULL) {
-		log_line(LOG_ERROR, "no memory for a delivery", LF_SLICE("channel", channel_name(ch)),
-		    LF_TEXT("form", d->forms[form].name));
-		return;
-	}
+	/* A delivery left out would be a gap that nobody is told of; clients of an ended worker come back and recover. */
+	if (p == NULL)
+		mem_exhausted(d->scratch.len);
 	rcbuf_add(p->frames, slice_of(header, header_bytes));
 	rcbuf_add(p->frames, buf_slice(&d->scratch));
 	p->messages++;

@@ -1,10 +1,12 @@
 /* test_hub - subscriptions, the order of what a client sees, gaps, members' events, questions */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "server/hub/hub_parts.h"
 #include "tests/unit/hub_fixture.h"
 
 static uint64_t count_of(enum stat_id id) {
@@ -458,6 +460,20 @@ START_TEST(finished_clients_are_not_called) {
 }
 END_TEST
 
+/* A delivery that is left out would be a gap that nobody is told of. */
+START_TEST(without_memory_for_a_delivery_the_process_ends) {
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	join_live(a, "c", 4);
+	hub->delivery.scratch.max = 0;
+	broker_deliver("c", "e", 5, "five", NULL);
+	fake_broker_turns(&broker, 4);
+	hub_fixture_close();
+}
+END_TEST
+
 Suite *suite_hub(void);
 
 Suite *suite_hub(void) {
@@ -483,6 +499,7 @@ Suite *suite_hub(void) {
 	tcase_add_test(t, publishing_is_answered);
 	tcase_add_test(t, lists_are_answered_or_unavailable);
 	tcase_add_test(t, finished_clients_are_not_called);
+	tcase_add_test_raise_signal(t, without_memory_for_a_delivery_the_process_ends, SIGABRT);
 	suite_add_tcase(s, t);
 	return s;
 }
