@@ -15,6 +15,8 @@ enum {
 	SWEEP_MS = 100,
 	SWEEP_MIN = 64,		/* channels looked at per sweep, at least; and 1/SWEEP_PART of all */
 	SWEEP_PART = 64,
+	SWEEP_PER_NEW = 4,	/* channels looked at before one is made, so that forgotten ones never get many */
+	CHANNEL_EXTRA_BYTES = 48,	/* its bucket, and what the allocator adds to channel and ring */
 	INFO_PART = 16,		/* a member fits at least so often into an answer */
 };
 
@@ -98,30 +100,47 @@ static void make_epoch(char epoch[EPOCH_LEN]) {
 		epoch[i] = digits[n % (sizeof(digits) - 1)];
 }
 
-static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
-	struct channel *ch = channel_find(e, name);
-
-	if (ch != NULL)
-		return ch;
-	BUG_ON(name.len == 0 || name.len > IPC_CHANNEL_MAX);
-	ch = mem_zalloc(sizeof(*ch) + name.len);
-	memcpy(ch->name, name.ptr, name.len);
-	ch->name_len = (uint8_t)name.len;
-	make_epoch(ch->epoch);
-	history_init(&ch->history);
-	ch->keys.channel_id = e->next_channel_id++;
-	presence_init(&ch->presence, ch->keys.channel_id);
-	htab_add(&e->channels, &ch->node);
-	list_add_tail(&e->sweep, &ch->in_sweep);
-	return ch;
-}
-
 static void channel_free(struct engine *e, struct channel *ch) {
 	history_fini(&e->history, &ch->history);
 	presence_fini(&e->presence, &ch->presence);
 	htab_remove(&e->channels, &ch->node);
 	list_remove(&ch->in_sweep);
 	mem_free(ch);
+}
+
+static bool is_forgettable(const struct channel *ch) {
+	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
+}
+
+/* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
+static void sweep(struct engine *e, size_t n) {
+	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
+		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
+
+		list_remove(&ch->in_sweep);
+		list_add_tail(&e->sweep, &ch->in_sweep);
+		if (is_forgettable(ch))
+			channel_free(e, ch);
+	}
+}
+
+static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
+	struct channel *ch = channel_find(e, name);
+
+	if (ch != NULL)
+		return ch;
+	BUG_ON(name.len == 0 || name.len > IPC_CHANNEL_MAX);
+	sweep(e, SWEEP_PER_NEW);
+	ch = mem_zalloc(sizeof(*ch) + name.len);
+	memcpy(ch->name, name.ptr, name.len);
+	ch->name_len = (uint8_t)name.len;
+	make_epoch(ch->epoch);
+	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
+	ch->keys.channel_id = e->next_channel_id++;
+	presence_init(&ch->presence, ch->keys.channel_id);
+	htab_add(&e->channels, &ch->node);
+	list_add_tail(&e->sweep, &ch->in_sweep);
+	return ch;
 }
 
 static void memory_destroy(struct engine **engine) {
@@ -421,33 +440,16 @@ static void memory_channels(struct engine *e, struct ticket t, const struct ipc_
 	mem_free(found);
 }
 
-static bool is_forgettable(const struct channel *ch) {
-	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
-}
-
-/* A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
-static void sweep(struct engine *e) {
-	size_t n = SWEEP_MIN + e->channels.count / SWEEP_PART;
-
-	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
-		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
-
-		list_remove(&ch->in_sweep);
-		list_add_tail(&e->sweep, &ch->in_sweep);
-		if (is_forgettable(ch))
-			channel_free(e, ch);
-	}
-	e->swept_ms = e->now_ms;
-}
-
 static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	e->now_ms = now_ms;
 	e->wall_ms = wall_ms;
 	presence_tick(&e->presence, now_ms);
 	history_expire(&e->history, now_ms);
 	idempotency_expire(&e->keys, now_ms);
-	if (now_ms >= e->swept_ms + SWEEP_MS)
-		sweep(e);
+	if (now_ms >= e->swept_ms + SWEEP_MS) {
+		sweep(e, SWEEP_MIN + e->channels.count / SWEEP_PART);
+		e->swept_ms = now_ms;
+	}
 	stat_set(STAT_channels, e->channels.count);
 	stat_set(STAT_channel_members, e->presence.members.count);
 	stat_set(STAT_history_messages, e->history.count);
