@@ -45,6 +45,7 @@ struct engine {
 	struct history_store history;
 	struct presence_store presence;
 	struct idempotency_store keys;
+	size_t users;		/* members of the hubs' own channels */
 };
 
 static struct slice channel_name(const struct channel *ch) {
@@ -59,11 +60,17 @@ static struct slice channel_epoch(const struct channel *ch) {
 	return slice_of(ch->epoch, EPOCH_LEN);
 }
 
+/* Those of the hubs themselves: being there is having a user id, not being in a channel. */
+static bool is_own_of_hubs(const struct channel *ch) {
+	return ch->name[0] == '$';
+}
+
 static void on_left(struct presence *p, struct slice member, struct slice info, void *arg) {
 	struct engine *e = arg;
 	struct channel *ch = container_of(p, struct channel, presence);
 	struct ipc_left left = { channel_name(ch), member, info, p->count };
 
+	e->users -= is_own_of_hubs(ch);
 	e->events->left(e->arg, &left);
 }
 
@@ -350,6 +357,7 @@ static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder
 	r.result = (uint8_t)presence_add(&e->presence, &ch->presence, holder, m, &is_new);
 	r.is_new = is_new;
 	r.member_count = ch->presence.count;
+	e->users += is_new && is_own_of_hubs(ch);
 	if (is_new && (m->flags & IPC_RESYNC) == 0) {
 		struct ipc_joined joined = { m->channel, m->member, m->info, ch->presence.count };
 
@@ -451,7 +459,8 @@ static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 		e->swept_ms = now_ms;
 	}
 	stat_set(STAT_channels, e->channels.count);
-	stat_set(STAT_channel_members, e->presence.members.count);
+	stat_set(STAT_users, e->users);
+	stat_set(STAT_channel_members, e->presence.members.count - e->users);
 	stat_set(STAT_history_messages, e->history.count);
 	stat_set(STAT_history_bytes, e->history.bytes);
 	stat_set(STAT_idempotency_keys, e->keys.keys.count);

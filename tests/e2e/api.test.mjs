@@ -229,6 +229,7 @@ story('health and status', { options: { workers: 2 } }, async (herold) => {
 	assert.equal(status.workers.reduce((n, w) => n + w.websockets, 0), clients.length)
 	assert.deepEqual(status.restarts, { broker: 0, worker: 0, admin: 0 })
 	assert.deepEqual(status.rooms, [{ room: 'lobby', members: clients.length, offset: 1 }])
+	assert.deepEqual([status.broker.users, status.broker.members], [clients.length, clients.length])
 	const { counters } = status
 
 	assert.equal(counters.upgrades, clients.length)

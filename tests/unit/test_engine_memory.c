@@ -239,6 +239,15 @@ static void check_epoch(struct model_channel *ch) {
 	ck_assert_uint_eq(strlen(up.epoch), 8);
 }
 
+static void check_counts(void) {
+	uint32_t users = 0, members = 0;
+
+	for (int c = 0; c < CHANNELS; c++)
+		*(channel_names[c][0] == '$' ? &users : &members) += member_count(&model[c]);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_users), users);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_channel_members), members);
+}
+
 static void pass(uint64_t ms) {
 	now += ms;
 	engine_memory.tick(engine, now, now + 1000000);
@@ -260,6 +269,7 @@ static void pass(uint64_t ms) {
 	}
 	if (now >= swept + 100)
 		swept = now;
+	check_counts();
 }
 
 /* --- steps --- */
