@@ -18,6 +18,7 @@ enum {
 	SWEEP_PER_NEW = 4,	/* channels looked at before one is made, so that forgotten ones never get many */
 	CHANNEL_EXTRA_BYTES = 48,	/* its bucket, and what the allocator adds to channel and ring */
 	INFO_PART = 16,		/* a member fits at least so often into an answer */
+	ARRIVALS_PER_MS = 1000,	/* more than ever come: so their numbers rise over restarts too */
 };
 
 struct channel {
@@ -87,7 +88,7 @@ static struct engine *memory_create(const struct engine_limits *limits, const st
 	list_init(&e->sweep);
 	history_store_init(&e->history, limits);
 	idempotency_store_init(&e->keys, limits);
-	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, on_left, e, now_ms);
+	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, wall_ms * ARRIVALS_PER_MS, on_left, e, now_ms);
 	return e;
 }
 
@@ -249,7 +250,7 @@ static void memory_read(struct engine *e, struct ticket t, const struct ipc_subs
 	if ((s->flags & IPC_SINCE) != 0 && put_missed(ch, s, &publications))
 		answered.flags |= IPC_SNAPSHOT_RECOVERED;
 	buf_init(&members, e->limits.reply_max_bytes - publications.len);
-	presence_list(&e->presence, &ch->presence, SLICE_EMPTY, s->member_limit, &members);
+	presence_list(&e->presence, &ch->presence, 0, SLICE_EMPTY, s->member_limit, &members);
 	answered.epoch = channel_epoch(ch);
 	answered.offset = ch->top;
 	answered.publications = buf_slice(&publications);
@@ -384,7 +385,7 @@ static void memory_members(struct engine *e, struct ticket t, const struct ipc_m
 
 	buf_init(&members, e->limits.reply_max_bytes);
 	if (ch != NULL) {
-		list.more = presence_list(&e->presence, &ch->presence, m->after, m->limit, &members);
+		list.more = presence_list(&e->presence, &ch->presence, m->after_number, m->after, m->limit, &members);
 		list.member_count = ch->presence.count;
 	}
 	list.members = buf_slice(&members);

@@ -393,7 +393,10 @@ static void channels_to_client(struct hub_client *hc, void *cookie UNUSED, const
 	buf_addf(&c->text, "channels:%s:%d:%zu|", m->result == IPC_OK ? "ok" : "unavailable", m->more, m->channels.len);
 }
 
+static const struct hub_cursor from_the_start;
+
 START_TEST(lists_are_answered_or_unavailable) {
+	const struct hub_cursor bob = { 7, slice_text("bob") };
 	struct test_client *api;
 	struct hub_position since = { "e", 2 };
 	struct ipc_member_list members = { .member_count = 5, .more = 1, .members = slice_text("12345") };
@@ -403,13 +406,13 @@ START_TEST(lists_are_answered_or_unavailable) {
 	hub_fixture_open();
 	api = client_open_bare();
 	hub_history(&api->hub, slice_text("c"), IPC_SINCE, &since, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), slice_text("bob"), 10, members_to_client, NULL);
+	hub_member_list(&api->hub, slice_text("c"), &bob, 10, members_to_client, NULL);
 	hub_channel_list(&api->hub, slice_text("room:"), SLICE_EMPTY, 10, channels_to_client, test_cookie());
 	m = fake_broker_take(&broker, IPC_history);
 	ck_assert(slice_eq_text(m->history.epoch, "e") && m->history.offset == 2 && m->history.limit == 10);
 	broker_snapshot(m, IPC_SNAPSHOT_RECOVERED, "e", 4, "3=three 4=four");
 	m = fake_broker_take(&broker, IPC_members);
-	ck_assert(slice_eq_text(m->members.after, "bob"));
+	ck_assert(slice_eq_text(m->members.after, "bob") && m->members.after_number == 7);
 	members.request = m->members.request;
 	fake_broker_send(&broker, IPC_member_list, &members);
 	m = fake_broker_take(&broker, IPC_channels);
@@ -418,7 +421,7 @@ START_TEST(lists_are_answered_or_unavailable) {
 	fake_broker_send(&broker, IPC_channel_list, &channels);
 	client_expect(api, "snap:e:4:yes 3=three 4=four|members:ok:5:1:5|channels:ok:0:3|");
 	hub_history(&api->hub, slice_text("c"), 0, NULL, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), SLICE_EMPTY, 10, members_to_client, NULL);
+	hub_member_list(&api->hub, slice_text("c"), &from_the_start, 10, members_to_client, NULL);
 	hub_channel_list(&api->hub, SLICE_EMPTY, SLICE_EMPTY, 10, channels_to_client, NULL);
 	client_expect(api, "snap:unavailable|members:unavailable:0:0:0|channels:unavailable:0:0|");
 	hub_fixture_close();
@@ -451,7 +454,7 @@ START_TEST(finished_clients_are_not_called) {
 	subscribe(api, "c", 0);
 	identify(api, "anna");
 	hub_history(&api->hub, slice_text("c"), 0, NULL, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), SLICE_EMPTY, 10, members_to_client, test_cookie());
+	hub_member_list(&api->hub, slice_text("c"), &from_the_start, 10, members_to_client, test_cookie());
 	hub_channel_list(&api->hub, SLICE_EMPTY, SLICE_EMPTY, 10, channels_to_client, test_cookie());
 	ck_assert(!hub_is_subscribed(&api->hub, slice_text("c")));
 	ck_assert(!hub_unsubscribe(&api->hub, slice_text("c")));
