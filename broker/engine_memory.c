@@ -144,7 +144,7 @@ static struct channel *channel_find_or_new(struct engine *e, struct slice name) 
 	ch->name_len = (uint8_t)name.len;
 	make_epoch(ch->epoch);
 	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
-	ch->keys.channel_id = e->next_channel_id++;
+	ch->keys = (struct idempotency){ .channel_id = e->next_channel_id++, .owner_bytes = ch->history.owner_bytes };
 	presence_init(&ch->presence, ch->keys.channel_id);
 	htab_add(&e->channels, &ch->node);
 	list_add_tail(&e->sweep, &ch->in_sweep);
