@@ -15,7 +15,10 @@ enum {
 	SWEEP_MS = 100,
 	SWEEP_MIN = 64,		/* channels looked at per sweep, at least; and 1/SWEEP_PART of all */
 	SWEEP_PART = 64,
+	SWEEP_PER_NEW = 4,	/* channels looked at before one is made, so that forgotten ones never get many */
+	CHANNEL_EXTRA_BYTES = 48,	/* its bucket, and what the allocator adds to channel and ring */
 	INFO_PART = 16,		/* a member fits at least so often into an answer */
+	ARRIVALS_PER_MS = 1000,	/* more than ever come: so their numbers rise over restarts too */
 };
 
 struct channel {
@@ -43,6 +46,7 @@ struct engine {
 	struct history_store history;
 	struct presence_store presence;
 	struct idempotency_store keys;
+	size_t users;		/* members of the hubs' own channels */
 };
 
 static struct slice channel_name(const struct channel *ch) {
@@ -57,11 +61,17 @@ static struct slice channel_epoch(const struct channel *ch) {
 	return slice_of(ch->epoch, EPOCH_LEN);
 }
 
+/* Those of the hubs themselves: being there is having a user id, not being in a channel. */
+static bool is_own_of_hubs(const struct channel *ch) {
+	return ch->name[0] == '$';
+}
+
 static void on_left(struct presence *p, struct slice member, struct slice info, void *arg) {
 	struct engine *e = arg;
 	struct channel *ch = container_of(p, struct channel, presence);
 	struct ipc_left left = { channel_name(ch), member, info, p->count };
 
+	e->users -= is_own_of_hubs(ch);
 	e->events->left(e->arg, &left);
 }
 
@@ -78,7 +88,7 @@ static struct engine *memory_create(const struct engine_limits *limits, const st
 	list_init(&e->sweep);
 	history_store_init(&e->history, limits);
 	idempotency_store_init(&e->keys, limits);
-	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, on_left, e, now_ms);
+	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, wall_ms * ARRIVALS_PER_MS, on_left, e, now_ms);
 	return e;
 }
 
@@ -98,30 +108,47 @@ static void make_epoch(char epoch[EPOCH_LEN]) {
 		epoch[i] = digits[n % (sizeof(digits) - 1)];
 }
 
-static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
-	struct channel *ch = channel_find(e, name);
-
-	if (ch != NULL)
-		return ch;
-	BUG_ON(name.len == 0 || name.len > IPC_CHANNEL_MAX);
-	ch = mem_zalloc(sizeof(*ch) + name.len);
-	memcpy(ch->name, name.ptr, name.len);
-	ch->name_len = (uint8_t)name.len;
-	make_epoch(ch->epoch);
-	history_init(&ch->history);
-	ch->keys.channel_id = e->next_channel_id++;
-	presence_init(&ch->presence, ch->keys.channel_id);
-	htab_add(&e->channels, &ch->node);
-	list_add_tail(&e->sweep, &ch->in_sweep);
-	return ch;
-}
-
 static void channel_free(struct engine *e, struct channel *ch) {
 	history_fini(&e->history, &ch->history);
 	presence_fini(&e->presence, &ch->presence);
 	htab_remove(&e->channels, &ch->node);
 	list_remove(&ch->in_sweep);
 	mem_free(ch);
+}
+
+static bool is_forgettable(const struct channel *ch) {
+	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
+}
+
+/* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
+static void sweep(struct engine *e, size_t n) {
+	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
+		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
+
+		list_remove(&ch->in_sweep);
+		list_add_tail(&e->sweep, &ch->in_sweep);
+		if (is_forgettable(ch))
+			channel_free(e, ch);
+	}
+}
+
+static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
+	struct channel *ch = channel_find(e, name);
+
+	if (ch != NULL)
+		return ch;
+	BUG_ON(name.len == 0 || name.len > IPC_CHANNEL_MAX);
+	sweep(e, SWEEP_PER_NEW);
+	ch = mem_zalloc(sizeof(*ch) + name.len);
+	memcpy(ch->name, name.ptr, name.len);
+	ch->name_len = (uint8_t)name.len;
+	make_epoch(ch->epoch);
+	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
+	ch->keys = (struct idempotency){ .channel_id = e->next_channel_id++, .owner_bytes = ch->history.owner_bytes };
+	presence_init(&ch->presence, ch->keys.channel_id);
+	htab_add(&e->channels, &ch->node);
+	list_add_tail(&e->sweep, &ch->in_sweep);
+	return ch;
 }
 
 static void memory_destroy(struct engine **engine) {
@@ -223,7 +250,7 @@ static void memory_read(struct engine *e, struct ticket t, const struct ipc_subs
 	if ((s->flags & IPC_SINCE) != 0 && put_missed(ch, s, &publications))
 		answered.flags |= IPC_SNAPSHOT_RECOVERED;
 	buf_init(&members, e->limits.reply_max_bytes - publications.len);
-	presence_list(&e->presence, &ch->presence, SLICE_EMPTY, s->member_limit, &members);
+	presence_list(&e->presence, &ch->presence, 0, SLICE_EMPTY, s->member_limit, &members);
 	answered.epoch = channel_epoch(ch);
 	answered.offset = ch->top;
 	answered.publications = buf_slice(&publications);
@@ -331,6 +358,7 @@ static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder
 	r.result = (uint8_t)presence_add(&e->presence, &ch->presence, holder, m, &is_new);
 	r.is_new = is_new;
 	r.member_count = ch->presence.count;
+	e->users += is_new && is_own_of_hubs(ch);
 	if (is_new && (m->flags & IPC_RESYNC) == 0) {
 		struct ipc_joined joined = { m->channel, m->member, m->info, ch->presence.count };
 
@@ -357,7 +385,7 @@ static void memory_members(struct engine *e, struct ticket t, const struct ipc_m
 
 	buf_init(&members, e->limits.reply_max_bytes);
 	if (ch != NULL) {
-		list.more = presence_list(&e->presence, &ch->presence, m->after, m->limit, &members);
+		list.more = presence_list(&e->presence, &ch->presence, m->after_number, m->after, m->limit, &members);
 		list.member_count = ch->presence.count;
 	}
 	list.members = buf_slice(&members);
@@ -421,35 +449,19 @@ static void memory_channels(struct engine *e, struct ticket t, const struct ipc_
 	mem_free(found);
 }
 
-static bool is_forgettable(const struct channel *ch) {
-	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
-}
-
-/* A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
-static void sweep(struct engine *e) {
-	size_t n = SWEEP_MIN + e->channels.count / SWEEP_PART;
-
-	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
-		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
-
-		list_remove(&ch->in_sweep);
-		list_add_tail(&e->sweep, &ch->in_sweep);
-		if (is_forgettable(ch))
-			channel_free(e, ch);
-	}
-	e->swept_ms = e->now_ms;
-}
-
 static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	e->now_ms = now_ms;
 	e->wall_ms = wall_ms;
 	presence_tick(&e->presence, now_ms);
 	history_expire(&e->history, now_ms);
 	idempotency_expire(&e->keys, now_ms);
-	if (now_ms >= e->swept_ms + SWEEP_MS)
-		sweep(e);
+	if (now_ms >= e->swept_ms + SWEEP_MS) {
+		sweep(e, SWEEP_MIN + e->channels.count / SWEEP_PART);
+		e->swept_ms = now_ms;
+	}
 	stat_set(STAT_channels, e->channels.count);
-	stat_set(STAT_channel_members, e->presence.members.count);
+	stat_set(STAT_users, e->users);
+	stat_set(STAT_channel_members, e->presence.members.count - e->users);
 	stat_set(STAT_history_messages, e->history.count);
 	stat_set(STAT_history_bytes, e->history.bytes);
 	stat_set(STAT_idempotency_keys, e->keys.keys.count);

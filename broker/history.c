@@ -15,8 +15,12 @@ void history_store_init(struct history_store *s, const struct engine_limits *lim
 	list_init(&s->all);
 }
 
-void history_init(struct history *h) {
-	*h = (struct history){ 0 };
+void history_init(struct history *h, size_t owner_bytes) {
+	*h = (struct history){ .owner_bytes = (uint32_t)owner_bytes };
+}
+
+static size_t ring_bytes(uint32_t cap) {
+	return cap * sizeof(struct history_entry *);
 }
 
 static struct history_entry **slot_of(const struct history *h, uint32_t i) {
@@ -35,8 +39,9 @@ static void drop_oldest(struct history_store *s, struct history *h) {
 	list_remove(&e->in_all);
 	mem_free(e);
 	if (h->count == 0) {
+		s->bytes -= h->owner_bytes + ring_bytes(h->cap);
 		mem_free(h->ring);
-		history_init(h);
+		history_init(h, h->owner_bytes);
 	}
 }
 
@@ -45,9 +50,20 @@ void history_fini(struct history_store *s, struct history *h) {
 		drop_oldest(s, h);
 }
 
+static uint32_t next_cap(const struct history *h) {
+	return h->cap == 0 ? RING_START : 2 * h->cap;
+}
+
+/* What one entry more takes beside itself. */
+static size_t extra_bytes(const struct history *h) {
+	if (h->count < h->cap)
+		return 0;
+	return ring_bytes(next_cap(h)) - ring_bytes(h->cap) + (h->count == 0 ? h->owner_bytes : 0);
+}
+
 static void ring_grow(struct history *h) {
-	uint32_t cap = h->cap == 0 ? RING_START : 2 * h->cap;
-	struct history_entry **ring = mem_alloc(cap * sizeof(*ring));
+	uint32_t cap = next_cap(h);
+	struct history_entry **ring = mem_alloc(ring_bytes(cap));
 
 	for (uint32_t i = 0; i < h->count; i++)
 		ring[i] = *slot_of(h, i);
@@ -85,7 +101,7 @@ static void make_room(struct history_store *s, struct history *h, size_t bytes) 
 		drop_oldest(s, h);
 		stat_add(STAT_history_dropped, 1);
 	}
-	while (s->bytes + bytes > s->total_max) {
+	while (s->bytes + bytes + extra_bytes(h) > s->total_max) {
 		drop_oldest_of_all(s);
 		stat_add(STAT_history_dropped, 1);
 	}
@@ -97,13 +113,14 @@ void history_add(struct history_store *s, struct history *h, const struct ipc_pu
 
 	if (s->count_max == 0)
 		return;
-	if (bytes <= s->total_max)
+	if (bytes + h->owner_bytes + ring_bytes(RING_START) <= s->total_max)
 		e = entry_new(p);
 	if (e == NULL) {
 		stat_add(STAT_history_dropped, 1);
 		return;
 	}
 	make_room(s, h, bytes);
+	s->bytes += extra_bytes(h);
 	if (h->count == h->cap)
 		ring_grow(h);
 	e->owner = h;

@@ -31,18 +31,20 @@ enum { HISTORY_ENTRY_BYTES = sizeof(struct history_entry) + 24 };
 struct history {
 	struct history_entry **ring;
 	uint32_t first, count, cap;	/* cap: 0 or a power of two */
-	size_t bytes;
+	uint32_t owner_bytes;
+	size_t bytes;		/* of the entries */
 };
 
 struct history_store {
 	size_t count_max, bytes_max, total_max;
 	uint64_t age_ms;
 	struct list all;	/* entries of all channels, oldest first */
-	size_t count, bytes;
+	size_t count, bytes;	/* bytes: with rings and owners, so that many channels with little in them are bounded too */
 };
 
 void history_store_init(struct history_store *s, const struct engine_limits *limits);
-void history_init(struct history *h);
+/* owner_bytes: what the channel itself takes in memory; it counts as history while it has some. */
+void history_init(struct history *h, size_t owner_bytes);
 void history_fini(struct history_store *s, struct history *h);
 /* Copies; p->offset is above all before it. Not kept when larger than all history may be, or when memory is out: a hole. */
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms);

@@ -39,7 +39,8 @@ static struct key_name name_for(const struct idempotency *i, const uint8_t key[I
 void idempotency_store_init(struct idempotency_store *s, const struct engine_limits *limits) {
 	htab_init(&s->keys, name_of);
 	list_init(&s->all);
-	s->count_max = limits->idempotency_total_bytes / KEY_BYTES;
+	s->bytes = 0;
+	s->bytes_max = limits->idempotency_total_bytes;
 	s->age_ms = limits->idempotency_ms;
 }
 
@@ -50,7 +51,9 @@ static struct known_key *oldest(const struct idempotency_store *s) {
 static void forget(struct idempotency_store *s, struct known_key *k) {
 	htab_remove(&s->keys, &k->node);
 	list_remove(&k->in_all);
-	k->owner->count--;
+	s->bytes -= KEY_BYTES;
+	if (--k->owner->count == 0)
+		s->bytes -= k->owner->owner_bytes;
 	mem_free(k);
 }
 
@@ -77,11 +80,16 @@ bool idempotency_find(const struct idempotency_store *s, const struct idempotenc
 	return true;
 }
 
+/* Of one key more. */
+static size_t cost_of(const struct idempotency *i) {
+	return KEY_BYTES + (i->count == 0 ? i->owner_bytes : 0);
+}
+
 void idempotency_add(struct idempotency_store *s, struct idempotency *i, const uint8_t key[IPC_KEY_BYTES], uint64_t offset,
     uint64_t now_ms) {
 	struct known_key *k;
 
-	while (s->keys.count > 0 && s->keys.count >= s->count_max) {
+	while (s->keys.count > 0 && s->bytes + cost_of(i) > s->bytes_max) {
 		forget(s, oldest(s));
 		stat_add(STAT_idempotency_dropped, 1);
 	}
@@ -90,6 +98,7 @@ void idempotency_add(struct idempotency_store *s, struct idempotency *i, const u
 	k->name = name_for(i, key);
 	k->offset = offset;
 	k->expires_ms = now_ms + s->age_ms;
+	s->bytes += cost_of(i);
 	i->count++;
 	htab_add(&s->keys, &k->node);
 	list_add_tail(&s->all, &k->in_all);

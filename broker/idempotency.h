@@ -15,12 +15,13 @@
 struct idempotency {
 	uint64_t channel_id;	/* never used again for another channel */
 	uint32_t count;
+	uint32_t owner_bytes;	/* what the channel takes; counts while there are keys, which keep it */
 };
 
 struct idempotency_store {
 	struct htab keys;
 	struct list all;	/* oldest first */
-	size_t count_max;
+	size_t bytes, bytes_max;
 	uint64_t age_ms;
 };
 

@@ -9,6 +9,7 @@ struct member {
 	struct list holds;	/* empty: in its grace */
 	struct deadline grace;
 	struct presence *room;
+	uint64_t number;
 	uint8_t token[IPC_KEY_BYTES];
 	uint32_t name_len, info_len;
 	uint8_t bytes[];	/* channel id (8), name, info; the first two are the key */
@@ -29,7 +30,7 @@ struct hold {
 	uint32_t count;
 };
 
-enum { ID_BYTES = sizeof(uint64_t), RECORD_EXTRA_BYTES = 6 };
+enum { ID_BYTES = sizeof(uint64_t), RECORD_EXTRA_BYTES = 14 };
 
 static struct slice member_key(const struct htab_node *node) {
 	const struct member *m = htab_entry(node, const struct member, node);
@@ -49,11 +50,13 @@ static struct slice holder_key(const struct htab_node *node) {
 	return slice_of(&htab_entry(node, const struct holder, node)->id, sizeof(uint64_t));
 }
 
-void presence_store_init(struct presence_store *s, size_t info_max_bytes, presence_left_fn on_left, void *arg, uint64_t now_ms) {
+void presence_store_init(struct presence_store *s, size_t info_max_bytes, uint64_t last_number, presence_left_fn on_left, void *arg,
+    uint64_t now_ms) {
 	htab_init(&s->members, member_key);
 	htab_init(&s->holders, holder_key);
 	wheel_init(&s->graces, now_ms);
 	s->info_max_bytes = info_max_bytes;
+	s->last_number = last_number;
 	s->on_left = on_left;
 	s->arg = arg;
 }
@@ -84,6 +87,7 @@ static struct member *member_new(struct presence_store *s, struct presence *p, c
 	list_init(&m->holds);
 	deadline_init(&m->grace);
 	m->room = p;
+	m->number = ++s->last_number;
 	memcpy(m->token, add->token, IPC_KEY_BYTES);
 	m->name_len = (uint32_t)add->member.len;
 	m->info_len = (uint32_t)add->info.len;
@@ -247,16 +251,27 @@ void presence_store_fini(struct presence_store *s) {
 	htab_fini(&s->members);
 }
 
-bool presence_list(const struct presence_store *s, const struct presence *p, struct slice after, uint32_t limit, struct buf *out) {
+/* A member who has left and come back stands at the end: then its place is found by the number. */
+static struct list *list_start(const struct presence_store *s, const struct presence *p, uint64_t after_number, struct slice after) {
 	const struct member *from = member_find(s, p, after);
+	struct list *it = p->members.next;
 
-	for (struct list *it = from != NULL ? from->in_room.next : p->members.next; it != &p->members; it = it->next) {
+	if (from != NULL && from->number == after_number)
+		return from->in_room.next;
+	while (it != &p->members && list_entry(it, struct member, in_room)->number <= after_number)
+		it = it->next;
+	return it;
+}
+
+bool presence_list(const struct presence_store *s, const struct presence *p, uint64_t after_number, struct slice after,
+    uint32_t limit, struct buf *out) {
+	for (struct list *it = list_start(s, p, after_number, after); it != &p->members; it = it->next) {
 		const struct member *m = list_entry(it, const struct member, in_room);
 		size_t bytes = RECORD_EXTRA_BYTES + m->name_len + (size_t)m->info_len;
 
 		if (limit-- == 0 || bytes > out->max - out->len)
 			return true;
-		ipc_put_member(out, &(struct ipc_member){ member_name(m), member_info(m) });
+		ipc_put_member(out, &(struct ipc_member){ m->number, member_name(m), member_info(m) });
 	}
 	return false;
 }

@@ -30,12 +30,15 @@ struct presence_store {
 	struct htab members;	/* of all channels */
 	struct htab holders;
 	struct wheel graces;
+	uint64_t last_number;	/* of arrivals */
 	size_t info_max_bytes;
 	presence_left_fn on_left;
 	void *arg;
 };
 
-void presence_store_init(struct presence_store *s, size_t info_max_bytes, presence_left_fn on_left, void *arg, uint64_t now_ms);
+/* last_number: arrivals get higher ones; above those of an earlier life, so that nobody is left out who is listed in pages. */
+void presence_store_init(struct presence_store *s, size_t info_max_bytes, uint64_t last_number, presence_left_fn on_left, void *arg,
+    uint64_t now_ms);
 /* After all channels. */
 void presence_store_fini(struct presence_store *s);
 void presence_init(struct presence *p, uint64_t channel_id);
@@ -50,8 +53,9 @@ void presence_remove(struct presence_store *s, struct presence *p, uint64_t hold
 void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t grace_ms, uint64_t now_ms);
 /* Ends the graces that are over. */
 void presence_tick(struct presence_store *s, uint64_t now_ms);
-/* Appends at most `limit` records behind the member `after` (empty or not there: from the first), as far as `out` has room.
- * True: there are more. */
-bool presence_list(const struct presence_store *s, const struct presence *p, struct slice after, uint32_t limit, struct buf *out);
+/* Appends at most `limit` records, as far as `out` has room, behind the member `after` if it is there with this number, else from
+ * the first with a higher number on. True: there are more. */
+bool presence_list(const struct presence_store *s, const struct presence *p, uint64_t after_number, struct slice after,
+    uint32_t limit, struct buf *out);
 
 #endif

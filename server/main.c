@@ -80,9 +80,10 @@ static enum action parse_arguments(int argc, char **argv, struct config_source *
 	return action;
 }
 
-static int check(const struct config *c) {
+static int check(const struct config *c, const struct config_source *source) {
 	struct buf out;
 
+	config_warn(source);
 	buf_init(&out, 1 << 20);
 	config_print(c, &out);
 	fwrite(out.data, 1, out.len, stdout);
@@ -111,7 +112,7 @@ static int run_configured(enum action action, const struct config_source *source
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
 	} else if (action == ACTION_CHECK) {
-		status = check(&config);
+		status = check(&config, source);
 	} else if (action == ACTION_HEALTHCHECK) {
 		status = ask_health(&config);
 	} else {

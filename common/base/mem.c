@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+void mem_exhausted(size_t bytes) {
+	fprintf(stderr, "herold: out of memory (%zu bytes wanted)\n", bytes);
+	abort();
+}
+
 static void *mem_checked(void *ptr, size_t bytes) {
-	if (ptr == NULL) {
-		fprintf(stderr, "herold: out of memory (%zu bytes wanted)\n", bytes);
-		abort();
-	}
+	if (ptr == NULL)
+		mem_exhausted(bytes);
 	return ptr;
 }
 

@@ -184,6 +184,7 @@ void ipc_put_publication(struct buf *b, const struct ipc_publication *p) {
 }
 
 void ipc_put_member(struct buf *b, const struct ipc_member *m) {
+	wire_put_u64(b, m->number);
 	wire_put_str16(b, m->member);
 	wire_put_bytes(b, m->info);
 }
@@ -217,6 +218,7 @@ bool ipc_next_publication(struct slice *rest, struct ipc_publication *out) {
 bool ipc_next_member(struct slice *rest, struct ipc_member *out) {
 	struct wire_reader r = wire_reader_of(*rest);
 
+	out->number = wire_get_u64(&r);
 	out->member = wire_get_str16(&r);
 	out->info = wire_get_bytes(&r);
 	return next_done(rest, &r);

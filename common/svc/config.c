@@ -220,31 +220,38 @@ bool config_set(struct config *c, struct slice name, struct slice value, struct 
 
 /* --- many values --- */
 
-static bool set_variable(struct config *c, const char *variable, struct errbuf *e) {
-	const char *is = strchr(variable, '=');
-	struct slice name = slice_text(variable), value = SLICE_EMPTY;
-	struct errbuf why;
-	char lower[64];
-	size_t len;
+struct variable {
+	struct slice name, value;
+	const struct config_option *option;	/* NULL: there is no such option */
+};
 
-	if (is != NULL) {
-		name.len = (size_t)(is - variable);
-		value = slice_text(is + 1);
-	}
-	len = name.len - strlen(ENVIRONMENT_PREFIX);
-	if (len >= sizeof(lower))
-		return errbuf_set(e, "environment variable %.100s...: there is no such option (--help lists them)", variable);
-	for (size_t i = 0; i < len; i++)
-		lower[i] = (char)tolower((unsigned char)variable[strlen(ENVIRONMENT_PREFIX) + i]);
-	if (!config_set(c, slice_of(lower, len), value, &why))
-		return errbuf_set(e, "environment variable %.*s: %.400s", SLICE_ARGS(name), why.text);
+/* False: not one of ours. */
+static bool take_variable(const char *text, struct variable *out) {
+	const size_t prefix = strlen(ENVIRONMENT_PREFIX);
+	struct slice rest = slice_text(text);
+	char lower[64];
+
+	if (!slice_starts_with(rest, ENVIRONMENT_PREFIX) || !slice_next_part(&rest, '=', &out->name))
+		return false;
+	out->value = rest;
+	out->option = NULL;
+	if (out->name.len - prefix > sizeof(lower))
+		return true;
+	for (size_t i = prefix; i < out->name.len; i++)
+		lower[i - prefix] = (char)tolower(out->name.ptr[i]);
+	out->option = option_find(slice_of(lower, out->name.len - prefix));
 	return true;
 }
 
 bool config_set_environment(struct config *c, char *const *environment, struct errbuf *e) {
+	struct variable v;
+	struct errbuf why;
+
 	for (; *environment != NULL; environment++) {
-		if (slice_starts_with(slice_text(*environment), ENVIRONMENT_PREFIX) && !set_variable(c, *environment, e))
-			return false;
+		if (!take_variable(*environment, &v) || v.option == NULL)
+			continue;
+		if (!config_set(c, slice_text(v.option->name), v.value, &why))
+			return errbuf_set(e, "environment variable %.*s: %.400s", SLICE_ARGS(v.name), why.text);
 	}
 	return true;
 }
@@ -263,14 +270,27 @@ static bool check_tls(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+void config_add_unknown_variables(char *const *environment, struct buf *out) {
+	struct variable v;
+
+	for (; *environment != NULL; environment++) {
+		if (!take_variable(*environment, &v) || v.option != NULL)
+			continue;
+		if (out->len > 0)
+			buf_add_u8(out, ',');
+		buf_add(out, v.name);
+	}
+}
+
 bool config_check(const struct config *c, struct errbuf *e) {
 	if (c->history_bytes > c->history_total_bytes)
-		return errbuf_set(e, "history_bytes: %lld is not allowed, but at most history_total_bytes (%lld)",
+		return errbuf_set(e, "history_bytes (%lld) is more than history_total_bytes (%lld): lower the one or raise the other",
 		    (long long)c->history_bytes, (long long)c->history_total_bytes);
 	/* One answer must fit into a quarter of the queue: asking stops when half of it is taken, and deliveries need room too. */
 	if ((size_t)c->link_queue_bytes < 4 * config_link_message_bytes(c))
-		return errbuf_set(e, "link_queue_bytes: %lld is not allowed, but at least %zu, four times the largest message of the link "
-		    "(max_message_bytes + history_bytes + 256k)", (long long)c->link_queue_bytes, 4 * config_link_message_bytes(c));
+		return errbuf_set(e, "link_queue_bytes (%lld) is less than %zu, four times the largest message of the link: raise it, or "
+		    "lower max_message_bytes (%lld) or history_bytes (%lld)", (long long)c->link_queue_bytes,
+		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
 	return check_tls(c, e);

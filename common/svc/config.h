@@ -38,8 +38,10 @@ void config_fini(struct config *c);
 /* Takes a value as text: numbers in decimal with an optional k, m or g (1024-fold) for bytes; lists separated by commas. On
  * failure `e` names the option, the value and what is allowed, and the old value stays. */
 bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) MUST_CHECK;
-/* HEROLD_LISTEN=... and so on; an unknown HEROLD_ variable is an error. */
+/* HEROLD_LISTEN=... and so on. Unknown ones are left alone: Kubernetes sets HEROLD_PORT and the like for a service named herold. */
 bool config_set_environment(struct config *c, char *const *environment, struct errbuf *e) MUST_CHECK;
+/* Adds their names, separated by commas: to be warned of, because they may be misspelt. */
+void config_add_unknown_variables(char *const *environment, struct buf *out);
 /* What no single option can say (combinations). */
 bool config_check(const struct config *c, struct errbuf *e) MUST_CHECK;
 bool config_has_option(struct slice name);

@@ -181,7 +181,8 @@ void config_print_reference(struct buf *out) {
 	buf_add_text(out, "# Options\n\n"
 	    "This page is printed by `herold --reference`. An option is given, from the strongest to the weakest, by `-o NAME=VALUE`,\n"
 	    "by an environment variable `HEROLD_NAME` in capital letters, or in a JSON file read with `-c FILE`: one flat object, in\n"
-	    "which numbers and lists may be JSON numbers and arrays of strings. `herold --check` prints the values in effect.\n\n"
+	    "which numbers and lists may be JSON numbers and arrays of strings. `herold --check` prints the values in effect.\n"
+	    "Other environment variables that begin with `HEROLD_` are ignored, with a warning in the log.\n\n"
 	    "| Option | Default | Allowed | A reload changes it | Meaning |\n| --- | --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < count; i++) {
 		config_allowed_text(&o[i], allowed);

@@ -3,11 +3,12 @@
 
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "server/proto/cursor.h"
 #include "server/proto/json_raw.h"
 #include "server/proto/json_write.h"
 #include "server/proto/proto.h"
 
-enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_DEPTH_MAX = 64 };
+enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_DEPTH_MAX = 64, API_CURSOR_MAX = 255 };
 
 /* --- publish and broadcast --- */
 
@@ -340,12 +341,25 @@ void api_history(struct conn *c, const struct http_request *r, struct slice body
 	    on_history, NULL);
 }
 
+static json_t *cursor_json(const struct hub_cursor *cursor) {
+	struct buf text;
+	json_t *json;
+
+	buf_init(&text, SIZE_MAX);
+	cursor_write(cursor, &text);
+	json = json_stringn((const char *)text.data, text.len);
+	buf_fini(&text);
+	return json;
+}
+
 static void on_presence(struct hub_client *client, void *cookie, const struct hub_members *m) {
 	struct admin_call *call = container_of(client, struct admin_call, client);
 	struct conn *c = call->conn;
 	json_t *list = json_array();
 	struct slice rest = m->members;
+	struct hub_cursor last = { 0 };
 	struct ipc_member member;
+	json_t *answer;
 
 	(void)cookie;
 	if (m->result != IPC_OK) {
@@ -359,18 +373,27 @@ static void on_presence(struct hub_client *client, void *cookie, const struct hu
 
 		json_array_append_new(list, json_pack("{s:s%, s:o}", "member", member.member.ptr, member.member.len, "info",
 						info != NULL ? info : json_null()));
+		last = (struct hub_cursor){ member.number, member.member };
 	}
+	answer = json_pack("{s:i, s:b, s:o}", "count", (int)m->member_count, "more", m->more, "members", list);
+	if (m->more && last.number > 0)
+		json_object_set_new(answer, "next", cursor_json(&last));
 	admin_call_end(call);
-	admin_respond_json(c, 200, json_pack("{s:i, s:b, s:o}", "count", (int)m->member_count, "more", m->more, "members", list));
+	admin_respond_json(c, 200, answer);
 }
 
 void api_presence(struct conn *c, const struct http_request *r, struct slice body) {
-	char channel[IPC_CHANNEL_MAX + 1], after[IPC_CHANNEL_MAX + 1];
+	char channel[IPC_CHANNEL_MAX + 1], after[API_CURSOR_MAX + 1];
+	struct hub_cursor cursor = { 0 };
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
 	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
 	    !query_text(c, r, "after", after, sizeof(after)))
 		return;
-	hub_member_list(&admin_call_new(c)->client, slice_text(channel), slice_text(after), (uint32_t)limit, on_presence, NULL);
+	if (after[0] != '\0' && !cursor_parse(slice_text(after), &cursor)) {
+		conn_refuse(c, 400, "after is not the next of another answer", NULL);
+		return;
+	}
+	hub_member_list(&admin_call_new(c)->client, slice_text(channel), &cursor, (uint32_t)limit, on_presence, NULL);
 }

@@ -80,6 +80,7 @@ static void add_process(json_t *status, const struct stats_block *b, uint64_t wa
 		break;
 	case PROCESS_BROKER:
 		set_stat(p, b, "channels", STAT_channels);
+		set_stat(p, b, "users", STAT_users);
 		set_stat(p, b, "members", STAT_channel_members);
 		set_stat(p, b, "history_messages", STAT_history_messages);
 		set_stat(p, b, "history_bytes", STAT_history_bytes);

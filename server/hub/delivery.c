@@ -1,7 +1,7 @@
 /* delivery - from events of a channel to frames in its subscribers' queues */
 #include "server/hub/delivery.h"
 
-#include "common/svc/log.h"
+#include "common/base/mem.h"
 
 enum {
 	/* The scratch buffer is given back when one payload has made it larger. */
@@ -14,9 +14,9 @@ enum {
 
 /* The payload lies in d->scratch. */
 static void gather(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode) {
+	/* A delivery left out would be a gap that nobody is told of; clients of an ended worker come back and recover. */
 	if (d->scratch.failed || !parcels_add(&d->parcels, ch, form, opcode, buf_slice(&d->scratch)))
-		log_line(LOG_ERROR, "no memory for a delivery", LF_SLICE("channel", channel_name(ch)),
-		    LF_TEXT("form", d->forms[form].name));
+		mem_exhausted(d->scratch.len);
 	if (!list_is_linked(&ch->gathered) && !list_is_empty(&ch->parcels))
 		list_add_tail(&d->gathered, &ch->gathered);
 }

@@ -119,6 +119,11 @@ struct hub_snapshot {
 	struct slice members;		/* ipc_next_member() */
 };
 
+/* Where a page of members ended. */
+struct hub_cursor {
+	uint64_t number;	/* of the last member on it; 0: from the start */
+	struct slice member;
+};
 struct hub_members {
 	enum ipc_result result;
 	uint32_t member_count;
@@ -167,7 +172,8 @@ void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key,
 /* flags: IPC_SINCE (after `position`), IPC_BEFORE (before its offset; 0: the newest). */
 void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,
     hub_snapshot_fn fn, void *cookie);
-void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn, void *cookie);
+void hub_member_list(struct hub_client *c, struct slice channel, const struct hub_cursor *after, uint32_t limit, hub_members_fn fn,
+    void *cookie);
 void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice after, uint32_t limit, hub_channels_fn fn,
     void *cookie);
 

@@ -236,9 +236,9 @@ static void ask_members(struct request *r) {
 	read_ask_now(r, IPC_members);
 }
 
-void hub_member_list(struct hub_client *c, struct slice channel, struct slice after, uint32_t limit, hub_members_fn fn,
+void hub_member_list(struct hub_client *c, struct slice channel, const struct hub_cursor *after, uint32_t limit, hub_members_fn fn,
     void *cookie) {
-	struct ipc_members m = { .channel = channel, .after = after, .limit = limit };
+	struct ipc_members m = { .channel = channel, .after_number = after->number, .after = after->member, .limit = limit };
 	struct request *r = request_new(c, cookie);
 
 	if (r == NULL)

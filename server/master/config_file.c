@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "common/svc/log.h"
+
 enum { FILE_BYTES_MAX = 1 << 20 };
 
 /* Behind the string that begins at text[at]; the text is valid JSON. */
@@ -156,10 +158,10 @@ static bool load_setting(struct config *c, const char *setting, struct errbuf *e
 	const char *is = strchr(setting, '=');
 	struct errbuf why;
 
-	if (is == NULL)
+	if (is == NULL || is == setting)
 		return errbuf_set(e, "-o %.100s: want NAME=VALUE", setting);
 	if (!config_set(c, slice_of(setting, (size_t)(is - setting)), slice_text(is + 1), &why))
-		return errbuf_set(e, "-o %.450s", why.text);
+		return errbuf_set(e, "-o: %.450s", why.text);
 	return true;
 }
 
@@ -177,4 +179,14 @@ bool config_load(struct config *out, const struct config_source *source, struct 
 	    !config_set(out, slice_text("tls_listen"), slice_text("0.0.0.0:8443"), e))
 		return false;
 	return config_check(out, e);
+}
+
+void config_warn(const struct config_source *source) {
+	struct buf names;
+
+	buf_init(&names, SIZE_MAX);
+	config_add_unknown_variables(source->environment, &names);
+	if (names.len > 0)
+		log_line(LOG_WARN, "environment variables that name no option are ignored", LF_SLICE("variables", buf_slice(&names)));
+	buf_fini(&names);
 }

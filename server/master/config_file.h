@@ -21,5 +21,7 @@ struct config_source {
 bool config_file_parse(struct config *c, const char *file, struct slice text, struct errbuf *e) MUST_CHECK;
 /* Everything by precedence, checked. *out is initialised here; the caller ends it with config_fini() also after a failure. */
 bool config_load(struct config *out, const struct config_source *source, struct errbuf *e) MUST_CHECK;
+/* Logs what is not refused, but may be a mistake. */
+void config_warn(const struct config_source *source);
 
 #endif

@@ -519,6 +519,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	sigset_t set;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
+	config_warn(source);
 	block_signals(&set);
 	if (master_open(&m, &e)) {
 		log_file_limit(&m, files);

@@ -119,7 +119,7 @@ class Client {
 	leave(room) { this.#goFrom({ room }, 'leave') }
 	unsubscribe(channel) { this.#goFrom({ channel }, 'unsubscribe') }
 
-	/** One page of members: a promise of { room, count, users, next? }. Rejected when offline. */
+	/** One page of members, `after` the `next` of another: a promise of { room, count, users, next? }. Rejected when offline. */
 	users(room, after) {
 		return this.#request({ type: 'users', room, after })
 	}

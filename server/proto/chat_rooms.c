@@ -3,6 +3,7 @@
 #include "common/svc/log.h"
 #include "server/proto/chat_form.h"
 #include "server/proto/chat_session.h"
+#include "server/proto/cursor.h"
 #include "server/proto/json_write.h"
 
 /* Members of one login_ok, join_ok or users; the rest is asked for in pages. */
@@ -140,10 +141,20 @@ enum chat_error chat_do_leave(struct chat_session *s, const struct chat_request 
 	return CHAT_OK;
 }
 
+static void write_next(const struct hub_cursor *last, struct buf *b) {
+	struct buf text;
+
+	buf_init(&text, SIZE_MAX);
+	cursor_write(last, &text);
+	json_write_member_text(b, "next", buf_slice(&text));
+	buf_fini(&text);
+}
+
 static void on_members(struct hub_client *client, void *cookie, const struct hub_members *result) {
 	const struct chat_pending *p = cookie;
 	struct chat_session *s = chat_pending_done(client, p);
-	struct slice members = result->members, next = SLICE_EMPTY;
+	struct slice members = result->members;
+	struct hub_cursor last = { 0 };
 	struct ipc_member m;
 	struct buf *b;
 	size_t start;
@@ -158,31 +169,33 @@ static void on_members(struct hub_client *client, void *cookie, const struct hub
 	buf_add_text(b, ",\"users\":[");
 	start = b->len;
 	while (b->len - start < chat_members_budget(s) && ipc_next_member(&members, &m)) {
-		if (next.len > 0)
+		if (last.number > 0)
 			buf_add_u8(b, ',');
 		chat_form_member(m.member, m.info, b);
-		next = m.member;
+		last = (struct hub_cursor){ m.number, m.member };
 	}
 	buf_add_u8(b, ']');
-	if (next.len > 0 && (result->more || members.len > 0))
-		json_write_member_text(b, "next", next);
+	if (last.number > 0 && (result->more || members.len > 0))
+		write_next(&last, b);
 	chat_answer_send(s, b, chat_pending_ref(p));
 }
 
 enum chat_error chat_do_users(struct chat_session *s, const struct chat_request *r) {
 	struct chat_channel channel;
-	struct slice after = SLICE_EMPTY;
+	struct hub_cursor after = { 0 };
+	struct slice text;
 	uint32_t limit = USERS_PAGE;
 	enum chat_error error = chat_own_room(s, r, &channel);
 
 	if (error != CHAT_OK)
 		return error;
-	if (chat_request_has(r, "after") && (!chat_request_text(r, "after", &after) || !chat_check_user(after)))
+	if (chat_request_has(r, "after") &&
+	    (!chat_request_text(r, "after", &text) || !cursor_parse(text, &after) || !chat_check_user(after.member)))
 		return CHAT_bad_after;
 	error = chat_request_limit(r, &limit);
 	if (error != CHAT_OK)
 		return error;
-	hub_member_list(&s->base.hub, slice_text(channel.name), after, limit, on_members,
+	hub_member_list(&s->base.hub, slice_text(channel.name), &after, limit, on_members,
 	    chat_pending_new(s, r, slice_text(channel.name)));
 	return CHAT_OK;
 }

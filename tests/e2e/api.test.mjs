@@ -192,13 +192,16 @@ story('presence: who is there, in pages', { options: { leave_grace_seconds: 0 } 
 	let page
 
 	do {
-		page = await get(herold, `/api/presence?channel=room:lobby&limit=5${seen.length > 0 ? `&after=${seen.at(-1).member}` : ''}`)
+		page = await get(herold, `/api/presence?channel=room:lobby&limit=5${page === undefined ? '' : `&after=${encodeURIComponent(page.next)}`}`)
 		assert.equal(page.count, 12)
 		seen.push(...page.members)
 	} while (page.more)
 	assert.deepEqual(seen, Array.from({ length: 12 }, (_, i) => ({ member: `u${i}`, info: { name: `Ü "${i}"` } })))
+	page = await get(herold, '/api/presence?channel=room:lobby&limit=4')
 	await users[3].close()
 	await waitFor(async () => (await get(herold, '/api/presence?channel=room:lobby')).count === 11, 'one has left')
+	page = await get(herold, `/api/presence?channel=room:lobby&after=${encodeURIComponent(page.next)}`)
+	assert.deepEqual([page.members[0].member, page.members.length, page.more, page.next], ['u4', 8, false, undefined])
 	assert.deepEqual(await get(herold, '/api/presence?channel=room:nowhere'), { count: 0, more: false, members: [] })
 })
 
@@ -229,6 +232,7 @@ story('health and status', { options: { workers: 2 } }, async (herold) => {
 	assert.equal(status.workers.reduce((n, w) => n + w.websockets, 0), clients.length)
 	assert.deepEqual(status.restarts, { broker: 0, worker: 0, admin: 0 })
 	assert.deepEqual(status.rooms, [{ room: 'lobby', members: clients.length, offset: 1 }])
+	assert.deepEqual([status.broker.users, status.broker.members], [clients.length, clients.length])
 	const { counters } = status
 
 	assert.equal(counters.upgrades, clients.length)

@@ -166,6 +166,7 @@ const API = [
 	['GET', `/api/history?channel=a&epoch=${'e'.repeat(100)}&offset=1`, '', 400, 'epoch is longer than 31 bytes, or has a wrong escape'],
 	['GET', '/api/presence?channel=%zz', '', 400, 'channel is longer than 255 bytes, or has a wrong escape'],
 	['GET', `/api/channels?prefix=${'x'.repeat(256)}`, '', 400, 'prefix is longer than 255 bytes, or has a wrong escape'],
+	['GET', '/api/presence?channel=a&after=u1', '', 400, 'after is not the next of another answer'],
 	...['channels?', 'presence?channel=a&'].map((path) => ['GET', `/api/${path}after=%00`, '', 400, 'after is longer than 255 bytes, or has a wrong escape']),
 ]
 

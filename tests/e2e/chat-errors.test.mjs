@@ -85,6 +85,8 @@ const AFTER_LOGIN = [
 	[{ type: 'users', room: 'elsewhere' }, 'not_in_room'],
 	[{ type: 'users', room: 'lobby', after: 5 }, 'bad_after'],
 	[{ type: 'users', room: 'lobby', after: '' }, 'bad_after'],
+	[{ type: 'users', room: 'lobby', after: 'u1' }, 'bad_after'],
+	[{ type: 'users', room: 'lobby', after: '7.\n' }, 'bad_after'],
 	[{ type: 'users', room: 'lobby', limit: 0 }, 'bad_limit'],
 	[{ type: 'history', room: 'elsewhere' }, 'not_in_room'],
 	[{ type: 'history', room: 'lobby', limit: 1001 }, 'bad_limit'],

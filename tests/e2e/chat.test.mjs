@@ -179,7 +179,7 @@ story('rooms: join, leave, members, history', { options: { client_channels: 3 } 
 	assert.equal((await anna.ask({ type: 'chat', message: 'x' }, 'error')).code, 'not_in_room')
 })
 
-story('members in pages; large rooms are counted instead of announced', { options: { room_announce_limit: 60 } }, async (herold) => {
+story('members in pages; large rooms are counted instead of announced', { options: { room_announce_limit: 60, leave_grace_seconds: 0 } }, async (herold) => {
 	const clients = []
 
 	for (let i = 0; i < 60; i++)
@@ -200,17 +200,21 @@ story('members in pages; large rooms are counted instead of announced', { option
 	let page = await more.ask({ type: 'users', room: 'lobby', limit: 25 }, 'users')
 
 	for (let pages = 1; ; pages++) {
-		assert.equal(page.count, 62)
+		assert.equal(page.count, pages === 1 ? 62 : 61)
 		seen.push(...page.users.map((u) => u.userId))
 		if (page.next === undefined) {
 			assert.equal(pages, 3)
 			break
 		}
-		assert.equal(page.next, page.users.at(-1).userId)
+		// Somebody at the end of a page leaves: the next page goes on behind the place.
+		if (pages === 1) {
+			await clients[24].close()
+			await clients[0].next(of('count', { count: 61 }))
+		}
 		page = await more.ask({ type: 'users', room: 'lobby', limit: 25, after: page.next }, 'users')
 	}
 	assert.deepEqual(seen, Array.from({ length: 62 }, (_, i) => `u${i}`))
-	assert.ok(clients[0].received.filter(of('count')).length <= 2)
+	assert.ok(clients[0].received.filter(of('count')).length <= 3)
 })
 
 story('channels: data is handed on as it came', {}, async (herold) => {

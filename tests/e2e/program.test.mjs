@@ -39,14 +39,13 @@ test('--check prints what is in force, by precedence', async () => {
 
 /** Arguments, environment, text of the file FILE, and the sentence. */
 const REFUSED = [
-	[['-o', 'colour=red'], {}, null, /^herold: -o there is no option "colour" \(--help lists them\)$/],
+	[['-o', 'colour=red'], {}, null, /^herold: -o: there is no option "colour" \(--help lists them\)$/],
 	[['-o', 'workers'], {}, null, /^herold: -o workers: want NAME=VALUE$/],
-	[['-o', 'workers=300'], {}, null, /^herold: -o workers: "300" is not allowed, but 0 to 256$/],
-	[['-o', 'log_level=loud'], {}, null, /^herold: -o log_level: "loud" is not allowed, but one of error, warn, info, debug$/],
-	[['-o', 'chat_message_bytes=1g'], {}, null, /^herold: -o chat_message_bytes: "1g" is not allowed, but 256 to 1048576 bytes \(k, m or g may follow the number\)$/],
+	[['-o', 'workers=300'], {}, null, /^herold: -o: workers: "300" is not allowed, but 0 to 256$/],
+	[['-o', 'log_level=loud'], {}, null, /^herold: -o: log_level: "loud" is not allowed, but one of error, warn, info, debug$/],
+	[['-o', 'chat_message_bytes=1g'], {}, null, /^herold: -o: chat_message_bytes: "1g" is not allowed, but 256 to 1048576 bytes \(k, m or g may follow the number\)$/],
 	[['-o', 'listen=nowhere'], {}, null, /^herold: .*listen: .*nowhere/],
-	[['-o', 'history_total_bytes=1m', '-o', 'history_bytes=2m'], {}, null, /^herold: history_bytes: 2097152 is not allowed, but at most history_total_bytes \(1048576\)$/],
-	[[], { HEROLD_COLOUR: 'red' }, null, /^herold: environment variable HEROLD_COLOUR: there is no option "colour"/],
+	[['-o', 'history_total_bytes=1m', '-o', 'history_bytes=2m'], {}, null, /^herold: history_bytes \(2097152\) is more than history_total_bytes \(1048576\): lower the one or raise the other$/],
 	[[], { HEROLD_WORKERS: 'many' }, null, /^herold: environment variable HEROLD_WORKERS: workers: "many" is not allowed, but 0 to 256$/],
 	[[], {}, '{\n\t"workers": 2,\n\t"colour": "red"\n}\n', /^herold: FILE:3: there is no option "colour" \(--help lists them\)$/],
 	[[], {}, '{\n\t"workers": 2,\n\n\t"heartbeat_seconds": 0\n}\n', /^herold: FILE:4: heartbeat_seconds: "0" is not allowed, but 1 to 3600 seconds$/],
@@ -57,6 +56,15 @@ const REFUSED = [
 	[[], {}, '[]', /^herold: FILE:1: want one JSON object$/],
 	[['-c', '/nowhere/at/all.json'], {}, null, /^herold: \/nowhere\/at\/all\.json: No such file or directory$/],
 ]
+
+// As Kubernetes sets them for a service named herold.
+test('unknown environment variables are ignored with one warning', async () => {
+	const { code, out, err } = await run(['--check'], { env: { HEROLD_PORT: 'tcp://10.0.0.1:8080', HEROLD_SERVICE_HOST: '10.0.0.1', HEROLD_WORKERS: '2' } })
+
+	assert.equal(code, 0)
+	assert.equal(JSON.parse(out).workers, 2)
+	assert.match(err, /^[^\n]* warn [^\n]*environment variables that name no option are ignored[^\n]*HEROLD_PORT,HEROLD_SERVICE_HOST[^\n]*\n$/)
+})
 
 test('what is wrong with a configuration is said with its place and what is allowed', async () => {
 	for (const [at, [args, env, text, sentence]] of REFUSED.entries()) {

@@ -100,9 +100,10 @@ START_TEST(settings_are_refused) {
 		const char *error;
 	} bad[] = {
 		{ (char[]){ "workers" }, "-o workers: want NAME=VALUE" },
-		{ (char[]){ "workers=x" }, "-o workers: \"x\" is not allowed, but 0 to 256" },
-		{ (char[]){ "=x" }, "-o there is no option \"\" (--help lists them)" },
-		{ (char[]){ "admin_listen=" }, "-o admin_listen: 0 addresses are not allowed, but 1 to 16" },
+		{ (char[]){ "workers=x" }, "-o: workers: \"x\" is not allowed, but 0 to 256" },
+		{ (char[]){ "=x" }, "-o =x: want NAME=VALUE" },
+		{ (char[]){ "colour=red" }, "-o: there is no option \"colour\" (--help lists them)" },
+		{ (char[]){ "admin_listen=" }, "-o: admin_listen: 0 addresses are not allowed, but 1 to 16" },
 	};
 	char *environment[] = { NULL };
 	struct config c;

@@ -2,9 +2,12 @@
 #include "broker/engine.h"
 
 #include <check.h>
+#include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/svc/stats.h"
 
 enum {
 	CHANNELS = 5,
@@ -219,6 +222,9 @@ static bool model_is_empty(const struct model_channel *ch) {
 static void model_touch(struct model_channel *ch) {
 	if (ch->exists)
 		return;
+	/* A few are swept before another one is made; there are few. */
+	for (int c = 0; c < CHANNELS; c++)
+		model[c].exists = model[c].exists && !model_is_empty(&model[c]);
 	memset(ch, 0, sizeof(*ch));
 	ch->exists = true;
 }
@@ -231,6 +237,15 @@ static void check_epoch(struct model_channel *ch) {
 	}
 	ck_assert_str_eq(ch->epoch, up.epoch);
 	ck_assert_uint_eq(strlen(up.epoch), 8);
+}
+
+static void check_counts(void) {
+	uint32_t users = 0, members = 0;
+
+	for (int c = 0; c < CHANNELS; c++)
+		*(channel_names[c][0] == '$' ? &users : &members) += member_count(&model[c]);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_users), users);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_channel_members), members);
 }
 
 static void pass(uint64_t ms) {
@@ -254,6 +269,7 @@ static void pass(uint64_t ms) {
 	}
 	if (now >= swept + 100)
 		swept = now;
+	check_counts();
 }
 
 /* --- steps --- */
@@ -536,6 +552,40 @@ START_TEST(answers_are_bounded) {
 }
 END_TEST
 
+static void ignore_publication(void *arg UNUSED, const struct ipc_deliver *d UNUSED) {
+}
+
+/* Many channels with little in each take no more than the history may. No tick in between: the fastest flood. */
+START_TEST(tiny_channels_are_bounded) {
+	const size_t total = 1 << 20;
+	struct engine_events quiet = events;
+	struct engine_limits small = limits;
+	size_t before = mallinfo2().uordblks;
+	char name[16] = "";
+
+	quiet.publication = ignore_publication;
+	small.history_total_bytes = total;
+	engine = engine_memory.create(&small, &quiet, NULL, 0, 0);
+	for (int i = 0; i < 200000; i++) {
+		struct ipc_publish p = { .channel = slice_text(name), .flags = i % 3 == 0 ? IPC_NO_HISTORY : 0, .data = slice_text("x") };
+
+		p.channel.len = (size_t)snprintf(name, sizeof(name), "c%d", i);
+		engine_memory.publish(engine, ticket, &p);
+	}
+	ck_assert_uint_lt(mallinfo2().uordblks - before, 2 * total);
+	engine_memory.tick(engine, 1, 1);
+	ck_assert_uint_le(stat_get(stats_own, STAT_history_bytes), total);
+	ck_assert_uint_gt(stat_get(stats_own, STAT_history_bytes), total - total / 100);
+	ck_assert_uint_lt(stat_get(stats_own, STAT_channels), 8000);
+	/* Their history is over: so are they. */
+	for (uint64_t at = HISTORY_MS; at < HISTORY_MS + 10000; at += 100)
+		engine_memory.tick(engine, at, at);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_channels), 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_history_bytes), 0);
+	engine_memory.destroy(&engine);
+}
+END_TEST
+
 Suite *suite_engine_memory(void);
 
 Suite *suite_engine_memory(void) {
@@ -545,6 +595,7 @@ Suite *suite_engine_memory(void) {
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, random_steps, 0, 4);
 	tcase_add_test(t, answers_are_bounded);
+	tcase_add_test(t, tiny_channels_are_bounded);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -6,6 +6,8 @@
 static struct history_store store;
 static struct history one, two;
 
+enum { OWNER_BYTES = 30, RING_BYTES = 4 * sizeof(void *) };
+
 static void open_store(size_t count, size_t bytes, size_t total, uint64_t age_ms) {
 	struct engine_limits limits = { .history_count = count,
 		.history_bytes = bytes,
@@ -13,8 +15,8 @@ static void open_store(size_t count, size_t bytes, size_t total, uint64_t age_ms
 		.history_ms = age_ms };
 
 	history_store_init(&store, &limits);
-	history_init(&one);
-	history_init(&two);
+	history_init(&one, OWNER_BYTES);
+	history_init(&two, OWNER_BYTES);
 }
 
 static void close_store(void) {
@@ -69,7 +71,7 @@ START_TEST(bytes_drop_the_oldest_but_not_the_newest) {
 END_TEST
 
 START_TEST(all_channels_share_one_bound) {
-	open_store(100, 1 << 20, 4 * (100 + HISTORY_ENTRY_BYTES), 1000);
+	open_store(100, 1 << 20, 4 * (100 + HISTORY_ENTRY_BYTES) + 2 * (OWNER_BYTES + RING_BYTES), 1000);
 	add(&one, 1, 100, 0);
 	add(&two, 1, 100, 1);
 	add(&one, 2, 100, 2);
@@ -82,6 +84,24 @@ START_TEST(all_channels_share_one_bound) {
 	add(&one, 3, 5000, 6);
 	ck_assert_uint_eq(one.count, 1);
 	ck_assert_uint_eq(store.count, 4);
+	close_store();
+}
+END_TEST
+
+START_TEST(rings_and_owners_count) {
+	open_store(100, 1 << 20, 6 * (1 + HISTORY_ENTRY_BYTES) + OWNER_BYTES + 2 * RING_BYTES, 1000);
+	for (uint64_t i = 1; i <= 6; i++)
+		add(&one, i, 1, 0);
+	ck_assert_uint_eq(first_offset(&one), 1);
+	ck_assert_uint_eq(store.bytes, store.total_max);
+	/* The first of the other one takes more than the oldest of this one gives. */
+	add(&two, 1, 1, 0);
+	ck_assert_uint_eq(first_offset(&one), 3);
+	ck_assert_uint_le(store.bytes, store.total_max);
+	/* With the last of its entries all of it goes. */
+	while (one.count > 0)
+		add(&two, two.count + 1, 1, 0);
+	ck_assert_uint_eq(store.bytes, two.bytes + OWNER_BYTES + two.cap * sizeof(void *));
 	close_store();
 }
 END_TEST
@@ -137,6 +157,7 @@ Suite *suite_history(void) {
 	tcase_add_test(t, nothing_is_kept_when_the_count_is_zero);
 	tcase_add_test(t, bytes_drop_the_oldest_but_not_the_newest);
 	tcase_add_test(t, all_channels_share_one_bound);
+	tcase_add_test(t, rings_and_owners_count);
 	tcase_add_test(t, age_drops);
 	tcase_add_test(t, positions_and_records);
 	suite_add_tcase(s, t);

@@ -1,10 +1,12 @@
 /* test_hub - subscriptions, the order of what a client sees, gaps, members' events, questions */
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "server/hub/hub_parts.h"
 #include "tests/unit/hub_fixture.h"
 
 static uint64_t count_of(enum stat_id id) {
@@ -391,7 +393,10 @@ static void channels_to_client(struct hub_client *hc, void *cookie UNUSED, const
 	buf_addf(&c->text, "channels:%s:%d:%zu|", m->result == IPC_OK ? "ok" : "unavailable", m->more, m->channels.len);
 }
 
+static const struct hub_cursor from_the_start;
+
 START_TEST(lists_are_answered_or_unavailable) {
+	const struct hub_cursor bob = { 7, slice_text("bob") };
 	struct test_client *api;
 	struct hub_position since = { "e", 2 };
 	struct ipc_member_list members = { .member_count = 5, .more = 1, .members = slice_text("12345") };
@@ -401,13 +406,13 @@ START_TEST(lists_are_answered_or_unavailable) {
 	hub_fixture_open();
 	api = client_open_bare();
 	hub_history(&api->hub, slice_text("c"), IPC_SINCE, &since, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), slice_text("bob"), 10, members_to_client, NULL);
+	hub_member_list(&api->hub, slice_text("c"), &bob, 10, members_to_client, NULL);
 	hub_channel_list(&api->hub, slice_text("room:"), SLICE_EMPTY, 10, channels_to_client, test_cookie());
 	m = fake_broker_take(&broker, IPC_history);
 	ck_assert(slice_eq_text(m->history.epoch, "e") && m->history.offset == 2 && m->history.limit == 10);
 	broker_snapshot(m, IPC_SNAPSHOT_RECOVERED, "e", 4, "3=three 4=four");
 	m = fake_broker_take(&broker, IPC_members);
-	ck_assert(slice_eq_text(m->members.after, "bob"));
+	ck_assert(slice_eq_text(m->members.after, "bob") && m->members.after_number == 7);
 	members.request = m->members.request;
 	fake_broker_send(&broker, IPC_member_list, &members);
 	m = fake_broker_take(&broker, IPC_channels);
@@ -416,7 +421,7 @@ START_TEST(lists_are_answered_or_unavailable) {
 	fake_broker_send(&broker, IPC_channel_list, &channels);
 	client_expect(api, "snap:e:4:yes 3=three 4=four|members:ok:5:1:5|channels:ok:0:3|");
 	hub_history(&api->hub, slice_text("c"), 0, NULL, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), SLICE_EMPTY, 10, members_to_client, NULL);
+	hub_member_list(&api->hub, slice_text("c"), &from_the_start, 10, members_to_client, NULL);
 	hub_channel_list(&api->hub, SLICE_EMPTY, SLICE_EMPTY, 10, channels_to_client, NULL);
 	client_expect(api, "snap:unavailable|members:unavailable:0:0:0|channels:unavailable:0:0|");
 	hub_fixture_close();
@@ -449,11 +454,25 @@ START_TEST(finished_clients_are_not_called) {
 	subscribe(api, "c", 0);
 	identify(api, "anna");
 	hub_history(&api->hub, slice_text("c"), 0, NULL, 10, snapshot_to_client, test_cookie());
-	hub_member_list(&api->hub, slice_text("c"), SLICE_EMPTY, 10, members_to_client, test_cookie());
+	hub_member_list(&api->hub, slice_text("c"), &from_the_start, 10, members_to_client, test_cookie());
 	hub_channel_list(&api->hub, SLICE_EMPTY, SLICE_EMPTY, 10, channels_to_client, test_cookie());
 	ck_assert(!hub_is_subscribed(&api->hub, slice_text("c")));
 	ck_assert(!hub_unsubscribe(&api->hub, slice_text("c")));
 	fake_broker_expect_silence(&broker);
+	hub_fixture_close();
+}
+END_TEST
+
+/* A delivery that is left out would be a gap that nobody is told of. */
+START_TEST(without_memory_for_a_delivery_the_process_ends) {
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	join_live(a, "c", 4);
+	hub->delivery.scratch.max = 0;
+	broker_deliver("c", "e", 5, "five", NULL);
+	fake_broker_turns(&broker, 4);
 	hub_fixture_close();
 }
 END_TEST
@@ -483,6 +502,7 @@ Suite *suite_hub(void) {
 	tcase_add_test(t, publishing_is_answered);
 	tcase_add_test(t, lists_are_answered_or_unavailable);
 	tcase_add_test(t, finished_clients_are_not_called);
+	tcase_add_test_raise_signal(t, without_memory_for_a_delivery_the_process_ends, SIGABRT);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -67,6 +67,24 @@ START_TEST(bytes_are_bounded) {
 }
 END_TEST
 
+START_TEST(owners_count) {
+	struct idempotency many[100];
+
+	open_store(16 * 1024);
+	for (uint32_t n = 0; n < ARRAY_LEN(many); n++) {
+		many[n] = (struct idempotency){ .channel_id = n, .owner_bytes = 1000 };
+		idempotency_add(&store, &many[n], key(1), n, 0);
+	}
+	ck_assert_uint_ge(store.keys.count, 16 * 1024 / 1200);
+	ck_assert_uint_le(store.keys.count, 16 * 1024 / 1100);
+	for (uint32_t n = 2; n <= 10; n++)
+		idempotency_add(&store, &many[99], key(n), n, 0);
+	ck_assert_uint_eq(many[99].count, 10);
+	close_store();
+	ck_assert_uint_eq(store.bytes, 0);
+}
+END_TEST
+
 Suite *suite_idempotency(void);
 
 Suite *suite_idempotency(void) {
@@ -76,6 +94,7 @@ Suite *suite_idempotency(void) {
 	tcase_add_test(t, keys_belong_to_their_channel);
 	tcase_add_test(t, keys_age);
 	tcase_add_test(t, bytes_are_bounded);
+	tcase_add_test(t, owners_count);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(records) {
 	struct ipc_publication p = { 7, 8, 9, { 1, 2, 3 }, slice_text("data") }, p2;
-	struct ipc_member m = { slice_text("anna"), slice_text("{}") }, m2;
+	struct ipc_member m = { 1ull << 40, slice_text("anna"), slice_text("{}") }, m2;
 	struct ipc_channel c = { slice_text("lobby"), slice_text("e1"), 3, 4 }, c2;
 	struct slice rest;
 	struct buf b;
@@ -169,6 +169,7 @@ START_TEST(records) {
 	ipc_put_member(&b, &m);
 	rest = buf_slice(&b);
 	ck_assert(ipc_next_member(&rest, &m2) && slice_eq(m.member, m2.member) && slice_eq(m.info, m2.info));
+	ck_assert_uint_eq(m2.number, m.number);
 	ck_assert(!ipc_next_member(&rest, &m2) && rest.len == 0);
 	buf_reset(&b);
 	ipc_put_channel(&b, &c);
