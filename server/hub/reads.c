@@ -6,11 +6,12 @@
 void reads_init(struct reads *r) {
 	list_init(&r->clients);
 	r->under_way = 0;
-	r->usual_bytes = 0;
+	/* Nothing is known yet: rather few. */
+	r->usual_bytes = READS_BYTES / READS_MIN;
 }
 
 static bool has_room(const struct reads *r) {
-	size_t room = r->usual_bytes == 0 ? READS_MAX : READS_BYTES / r->usual_bytes;
+	size_t room = READS_BYTES / (r->usual_bytes + 1);
 
 	return r->under_way < READS_MIN || (r->under_way < READS_MAX && r->under_way < room);
 }

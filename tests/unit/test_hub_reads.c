@@ -20,6 +20,30 @@ static void answer(const union ipc_any *question, size_t bytes) {
 	buf_fini(&publications);
 }
 
+/* Only short answers, until as many as may be are under way. */
+static void learn_short(struct test_client *c) {
+	for (int i = 0; i < 60; i++) {
+		ask_history(c, "c");
+		answer(fake_broker_take(&broker, IPC_history), 0);
+		fake_broker_turns(&broker, 2);
+	}
+	c->answers = 0;
+}
+
+START_TEST(nothing_is_known_at_first) {
+	struct test_client *c;
+
+	hub_fixture_open();
+	c = client_open_bare();
+	for (int i = 0; i < READS_MAX; i++)
+		ask_history(c, "c");
+	for (int i = 0; i < READS_MIN; i++)
+		fake_broker_take(&broker, IPC_history);
+	fake_broker_expect_silence(&broker);
+	hub_fixture_close();
+}
+END_TEST
+
 START_TEST(clients_take_turns) {
 	struct test_client *greedy, *other;
 	const union ipc_any *question[READS_MAX], *next;
@@ -27,6 +51,7 @@ START_TEST(clients_take_turns) {
 	hub_fixture_open();
 	greedy = client_open_bare();
 	other = client_open_bare();
+	learn_short(greedy);
 	for (int i = 0; i < 3 * READS_MAX; i++)
 		ask_history(greedy, "a");
 	ask_history(other, "b");
@@ -54,6 +79,7 @@ START_TEST(long_answers_make_it_fewer) {
 
 	hub_fixture_open();
 	c = client_open_bare();
+	learn_short(c);
 	ask_history(c, "c");
 	for (int i = 0; i < 8; i++) {
 		m = fake_broker_take(&broker, IPC_history);
@@ -76,6 +102,7 @@ START_TEST(leaving_does_not_make_asking_free) {
 	hub_fixture_open();
 	c = client_open_bare();
 	gone = client_open_bare();
+	learn_short(c);
 	for (int i = 0; i < READS_MAX / 2; i++)
 		ask_history(gone, "c");
 	hub_client_fini(&gone->hub, 0);
@@ -108,7 +135,7 @@ START_TEST(a_lost_link_answers_those_who_wait) {
 	ck_assert_uint_eq(c->answers, 0);
 	fake_broker_stop_listening(&broker);
 	fake_broker_cut(&broker);
-	fake_broker_turns(&broker, 20);
+	fake_broker_turns(&broker, 4 * READS_MAX);
 	ck_assert_uint_eq(c->answers, 3 * READS_MAX);
 	hub_fixture_close();
 }
@@ -121,6 +148,7 @@ Suite *suite_hub_reads(void) {
 	TCase *t = tcase_create("reads");
 
 	tcase_set_timeout(t, 20);
+	tcase_add_test(t, nothing_is_known_at_first);
 	tcase_add_test(t, clients_take_turns);
 	tcase_add_test(t, long_answers_make_it_fewer);
 	tcase_add_test(t, leaving_does_not_make_asking_free);
