@@ -68,7 +68,8 @@ struct ws_inflater;
 
 enum ws_inflate_result { WS_INFLATE_OK = 0, WS_INFLATE_TOO_BIG, WS_INFLATE_CORRUPT, WS_INFLATE_NO_MEMORY };
 
-/* Returns owned; NULL when memory is out. */
+/* Returns owned; NULL when memory is out. Data that refers farther back than the window is corrupt, but taken where zlib has what it
+ * refers to at hand, which depends on how the data is cut. */
 struct ws_inflater *ws_inflater_new(uint8_t window_bits) MUST_CHECK;
 /* Borrowed from those that all share, fresh, good for every window; NULL when memory is out. */
 struct ws_inflater *ws_inflater_borrow(void) MUST_CHECK;

@@ -78,6 +78,19 @@ static void round_trip(struct slice message, uint8_t window_bits, struct ws_defl
 	buf_fini(&compressed);
 }
 
+/* However a message is cut, it gives the same. Not so if it refers to what is beyond its window: zlib notices that only where what
+ * it refers to is not at hand, so what came until then is all that is sure. */
+static void compare(const struct choice *choice, const struct side *parts, const struct side *whole) {
+	struct slice a = buf_slice(&parts->out), b = buf_slice(&whole->out);
+	bool is_refused = parts->result == WS_INFLATE_CORRUPT || whole->result == WS_INFLATE_CORRUPT;
+
+	if (choice->keeps_context && choice->window_bits < WS_WINDOW_BITS_MAX && is_refused)
+		a.len = b.len = a.len < b.len ? a.len : b.len;
+	else
+		BUG_ON(parts->result != whole->result);
+	BUG_ON(!slice_eq(a, b));
+}
+
 /* One message of the input; false: it is refused, or cut off. */
 static bool run_message(const struct choice *choice, struct slice *in, struct side *parts, struct side *whole,
     struct ws_deflater *d) {
@@ -99,8 +112,8 @@ static bool run_message(const struct choice *choice, struct slice *in, struct si
 	side_end(parts, choice);
 	side_add(whole, buf_slice(&joined));
 	side_end(whole, choice);
-	BUG_ON(parts->result != whole->result || !slice_eq(buf_slice(&parts->out), buf_slice(&whole->out)));
-	is_good = whole->result == WS_INFLATE_OK;
+	compare(choice, parts, whole);
+	is_good = whole->result == WS_INFLATE_OK && parts->result == WS_INFLATE_OK;
 	if (is_good && whole->out.len <= 4096)
 		round_trip(buf_slice(&whole->out), choice->window_bits, d);
 	buf_fini(&parts->out);

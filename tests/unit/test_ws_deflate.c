@@ -271,6 +271,38 @@ START_TEST(mutations) {
 }
 END_TEST
 
+/* Farther back than the window that was agreed on: refused or right, depending on how it comes, but never other bytes. */
+START_TEST(beyond_window) {
+	uint64_t seed = 5;
+	struct buf text, message, deflated;
+
+	buf_init(&text, ROOM);
+	buf_init(&message, ROOM);
+	buf_init(&deflated, ROOM);
+	fill(&seed, 1000, &text);
+	buf_add(&message, buf_slice(&text));
+	buf_add(&message, buf_slice(&text));
+	ck_assert(ws_deflate_alone(15, 9, buf_slice(&message), &deflated));
+	for (size_t step = 1; step < deflated.len; step += 7) {
+		struct ws_inflater *f = ws_inflater_new(9);
+		enum ws_inflate_result result;
+		struct buf out;
+
+		buf_init(&out, ROOM);
+		result = inflate_message(f, buf_slice(&deflated), step, &out);
+		ck_assert(result == WS_INFLATE_OK || result == WS_INFLATE_CORRUPT);
+		ck_assert(result == WS_INFLATE_CORRUPT || out.len == message.len);
+		ck_assert(slice_eq(buf_slice(&out), slice_of(message.data, out.len)));
+		ws_inflater_release(&f);
+		buf_fini(&out);
+	}
+	buf_fini(&text);
+	buf_fini(&message);
+	buf_fini(&deflated);
+	ws_deflate_free_shared();
+}
+END_TEST
+
 /* Inflaters go back to those that are lent, and what the last one left in them does not matter. */
 START_TEST(lending) {
 	struct ws_inflater *f[20];
@@ -311,6 +343,7 @@ Suite *suite_ws_deflate(void) {
 	tcase_add_test(t, nothing_is_kept);
 	tcase_add_test(t, bomb);
 	tcase_add_test(t, mutations);
+	tcase_add_test(t, beyond_window);
 	tcase_add_test(t, lending);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
