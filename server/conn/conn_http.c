@@ -247,8 +247,9 @@ static void use(struct conn *c, struct slice *rest) {
 	if (conn_is_http(c))
 		return;
 	if (rest->len > 0 && (c->state == CONN_OPEN || c->state == CONN_CLOSING))
-		conn_ws_input(c, *rest);
-	rest->len = 0;
+		conn_ws_input(c, rest);
+	else
+		rest->len = 0;
 }
 
 void conn_http_input(struct conn *c, struct slice fresh) {
@@ -273,6 +274,8 @@ void conn_http_input(struct conn *c, struct slice fresh) {
 		buf_add(&conn_side(c)->in, rest);
 	if (c->side != NULL && c->side->in.failed)
 		conn_end(c, CLOSE_internal_error, "no memory for a request");
+	else if (!conn_is_http(c) && kept_bytes(c) > 0)
+		conns_resume_later(c);
 	conn_side_trim(c);
 	conn_watch(c);
 }

@@ -5,7 +5,10 @@
 #include "server/conn/conn_priv.h"
 
 static size_t receive_room(const struct conn *c) {
-	return conn_is_http(c) ? conn_http_room(c) : CONN_RECEIVE_BYTES;
+	if (conn_is_http(c))
+		return conn_http_room(c);
+	/* First what is kept. */
+	return c->side != NULL && c->side->in.len > 0 ? 0 : CONN_RECEIVE_BYTES;
 }
 
 static bool is_receiving(const struct conn *c) {
@@ -44,15 +47,33 @@ static void pause_if_full(struct conn *c) {
 	conn_watch(c);
 }
 
+/* The rest waits for the next turn. */
+static void keep_rest(struct conn *c, struct slice rest) {
+	struct buf *in = &conn_side(c)->in;
+
+	if (in->max < CONN_RECEIVE_BYTES)
+		in->max = CONN_RECEIVE_BYTES;
+	buf_add(in, rest);
+	if (in->failed) {
+		conn_end(c, CLOSE_internal_error, "no memory for frames");
+		return;
+	}
+	conns_resume_later(c);
+	conn_watch(c);
+}
+
 static void on_received(struct conn *c, struct slice bytes) {
 	stat_add(STAT_bytes_received, bytes.len);
 	c->bytes_in += bytes.len;
 	c->beat_ms = conn_stamp(c);
 	c->is_pinged = false;
-	if (conn_is_http(c) || (c->side != NULL && c->side->in.len > 0))
+	if (conn_is_http(c) || (c->side != NULL && c->side->in.len > 0)) {
 		conn_http_input(c, bytes);
-	else if (c->state == CONN_OPEN || c->state == CONN_CLOSING)
-		conn_ws_input(c, bytes);
+	} else if (c->state == CONN_OPEN || c->state == CONN_CLOSING) {
+		conn_ws_input(c, &bytes);
+		if (bytes.len > 0)
+			keep_rest(c, bytes);
+	}
 	/* else it lingers: what still comes is read so that closing does not reset, and thrown away */
 	if (c->state == CONN_OPEN)
 		pause_if_full(c);

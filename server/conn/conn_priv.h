@@ -30,6 +30,7 @@ enum {
 	CONN_REQUEST_KEEP_BYTES = 16384, /* of requests not yet answered: twice what a head may have */
 	CONN_PAUSE_BYTES = 65536,	/* who has so much waiting is not read from ... */
 	CONN_RESUME_BYTES = CONN_PAUSE_BYTES / 2, /* ... until less than this is left */
+	CONN_TURN_BYTES = 256 << 10,	/* of messages: who sends so much at once, compressed, waits for the others */
 	CONN_CLOSE_WAIT_MS = 2000,	/* for the peer's close frame, and for its end after the shutdown */
 	CONN_CLOSE_FLUSH_MS = 5000,	/* without progress, for what waits before our close frame */
 	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
@@ -37,7 +38,7 @@ enum {
 
 /* What a connection needs some of the time only. */
 struct conn_side {
-	struct buf in;			/* requests that came in but could not be used yet */
+	struct buf in;			/* requests, or frames, that came in but could not be used yet */
 	size_t need;			/* BODY: bytes of the whole request */
 	struct conn *resume_next;	/* on conns.resume: for these requests, or for bytes that its stream has left */
 	bool is_resuming;		/* is it there? */
@@ -152,7 +153,8 @@ bool conn_http_is_idle(const struct conn *c);
 void conn_http_timeout(struct conn *c);
 
 /* --- conn_ws.c --- */
-void conn_ws_input(struct conn *c, struct slice in);
+/* Leaves in *in what should wait for the next turn. */
+void conn_ws_input(struct conn *c, struct slice *in);
 void conn_ws_ping(struct conn *c);
 /* Queues a close frame; code 0: without code and reason. */
 void conn_ws_send_close(struct conn *c, uint16_t code, const char *reason);

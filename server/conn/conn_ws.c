@@ -178,32 +178,45 @@ static void log_item(const struct conn *c, const struct ws_item *item) {
 		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len + (has_code ? 2 : 0), item->frames);
 }
 
-void conn_ws_input(struct conn *c, struct slice in) {
-	while (c->state == CONN_OPEN || c->state == CONN_CLOSING) {
-		struct ws_item item = ws_reader_next(&c->reader, &in);
+/* False: nothing more is to be fed. */
+static bool on_item(struct conn *c, const struct ws_item *item) {
+	switch (item->type) {
+	case WS_ITEM_MORE:
+	case WS_ITEM_PONG:
+		break;
+	case WS_ITEM_TEXT:
+	case WS_ITEM_BINARY:
+		on_message(c, item);
+		break;
+	case WS_ITEM_PING:
+		if (c->state == CONN_OPEN)
+			queue_control(c, WS_PONG, item->data);
+		break;
+	case WS_ITEM_CLOSE:
+		on_peer_close(c, item);
+		ws_reader_fini(&c->reader);
+		return false;
+	case WS_ITEM_BAD:
+		on_bad(c, item);
+		return false;
+	}
+	return c->state == CONN_OPEN || c->state == CONN_CLOSING;
+}
+
+void conn_ws_input(struct conn *c, struct slice *in) {
+	size_t done = 0;
+
+	for (;;) {
+		struct ws_item item = ws_reader_next(&c->reader, in);
 
 		if (log_is_on(LOG_DEBUG))
 			log_item(c, &item);
-		switch (item.type) {
-		case WS_ITEM_MORE:
-			return;
-		case WS_ITEM_TEXT:
-		case WS_ITEM_BINARY:
-			on_message(c, &item);
-			break;
-		case WS_ITEM_PING:
-			if (c->state == CONN_OPEN)
-				queue_control(c, WS_PONG, item.data);
-			break;
-		case WS_ITEM_PONG:
-			break;
-		case WS_ITEM_CLOSE:
-			on_peer_close(c, &item);
-			ws_reader_fini(&c->reader);
-			return;
-		case WS_ITEM_BAD:
-			on_bad(c, &item);
+		done += item.data.len;
+		if (!on_item(c, &item)) {
+			in->len = 0;
 			return;
 		}
+		if (item.type == WS_ITEM_MORE || (done >= CONN_TURN_BYTES && in->len > 0))
+			return;
 	}
 }

@@ -13,6 +13,13 @@
 enum { OPCODE_BITS = 0x0f, RSV_BITS = WS_RSV1 | WS_RSV2 | WS_RSV3, MASKED = 0x80, LENGTH_BITS = 0x7f };
 enum { CONTROL_BIT = 0x08 };
 
+enum {
+	/* So many bytes are inflated at a time: to a thousand times as many at most. */
+	INFLATE_STEP_BYTES = 1024,
+	/* Enough for one call. */
+	INFLATE_TURN_BYTES = 256 << 10,
+};
+
 struct frame {
 	uint8_t first;
 	uint8_t mask[4];
@@ -226,10 +233,13 @@ static bool take_header(struct ws_reader *r, struct slice *in, struct frame *f, 
 	return false;
 }
 
-/* Unmasks and cuts off what the input has of the frame's payload. */
-static struct slice take_payload(struct slice *in, struct frame *f) {
+/* Unmasks and cuts off what the input has of the frame's payload, but no more than `most`. */
+static struct slice take_payload(struct slice *in, struct frame *f, size_t most) {
 	uint64_t left = f->bytes - f->done;
-	struct slice part = slice_of(in->ptr, left < in->len ? (size_t)left : in->len);
+	struct slice part = slice_of(in->ptr, in->len < most ? in->len : most);
+
+	if (part.len > left)
+		part.len = (size_t)left;
 
 	/* The caller's promise in the header: its bytes may be changed. */
 	ws_unmask((uint8_t *)(uintptr_t)part.ptr, part.len, f->mask, f->done);
@@ -265,7 +275,7 @@ static struct ws_item item_control(uint8_t first, struct slice payload) {
 
 static struct ws_item take_control(struct ws_reader *r, struct slice *in, struct frame *f) {
 	uint64_t before = f->done;
-	struct slice part = take_payload(in, f);
+	struct slice part = take_payload(in, f, in->len);
 	struct ws_partial *p;
 
 	if (before == 0 && f->done == f->bytes) {
@@ -355,7 +365,7 @@ static struct ws_item inflate_part(struct ws_partial *p, struct slice part, bool
 
 static struct ws_item take_compressed(struct ws_reader *r, struct slice *in, struct frame *f) {
 	bool is_begun = r->partial != NULL && r->partial->is_in_frame;
-	struct slice part = take_payload(in, f);
+	struct slice part = take_payload(in, f, INFLATE_STEP_BYTES);
 	struct ws_partial *p;
 
 	if (!is_message_open(r) && !open_compressed(r, f->first & OPCODE_BITS))
@@ -373,7 +383,7 @@ static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct fr
 	bool is_begun = r->partial != NULL && r->partial->is_in_frame;
 	uint8_t opcode = is_message_open(r) ? r->partial->opcode : f->first & OPCODE_BITS;
 	struct utf8_state utf8 = { 0 };
-	struct slice part = take_payload(in, f);
+	struct slice part = take_payload(in, f, in->len);
 
 	if (is_message_open(r))
 		utf8 = r->partial->utf8;
@@ -388,11 +398,17 @@ static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct fr
 	return keep_data(r, f, part);
 }
 
+static size_t inflated_bytes(const struct ws_reader *r) {
+	return is_message_open(r) && r->partial->is_compressed ? r->partial->message.len : 0;
+}
+
 struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in) {
 	struct ws_item item;
 	struct frame f;
+	size_t enough;
 
 	release(r);
+	enough = inflated_bytes(r) + INFLATE_TURN_BYTES;
 	do {
 		if (r->partial != NULL && r->partial->is_in_frame)
 			f = r->partial->frame;
@@ -402,6 +418,6 @@ struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in) {
 			item = take_control(r, in, &f);
 		else
 			item = is_compressed(r, f.first) ? take_compressed(r, in, &f) : take_data(r, in, &f);
-	} while (item.type == WS_ITEM_MORE && in->len > 0);
+	} while (item.type == WS_ITEM_MORE && in->len > 0 && inflated_bytes(r) < enough);
 	return item;
 }

@@ -26,7 +26,7 @@ struct ws_reader {
 };
 
 enum ws_item_type {
-	WS_ITEM_MORE = 0,	/* the input is used up */
+	WS_ITEM_MORE = 0,	/* the input is used up, or its rest should wait: see ws_reader_next() */
 	WS_ITEM_TEXT,
 	WS_ITEM_BINARY,
 	WS_ITEM_PING,
@@ -48,7 +48,8 @@ void ws_reader_init(struct ws_reader *r, uint32_t max_message_bytes);
 /* Before anything is fed. */
 void ws_reader_set_deflate(struct ws_reader *r, const struct ws_deflate_terms *terms);
 void ws_reader_fini(struct ws_reader *r);
-/* Advances *in past what was used, and changes those bytes (unmasking). Call until WS_ITEM_MORE. */
+/* Advances *in past what was used, and changes those bytes (unmasking). Call until WS_ITEM_MORE. A few compressed bytes can be the work
+ * of a long time: after some of it there is WS_ITEM_MORE with a rest in *in, to be fed again when others had their turn. */
 struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in);
 /* Bytes kept between calls, without zlib's own. */
 size_t ws_reader_kept_bytes(const struct ws_reader *r);

@@ -144,12 +144,13 @@ END_TEST
 
 /* 16 MiB of zeros in 16 KiB: refused as soon as the bound is reached, with no more memory than that. */
 START_TEST(bomb) {
-	enum { ZEROS = 16 << 20, BOUND = 1 << 20 };
+	enum { ZEROS = 16 << 20, BOUND = 4 << 20 };
 	struct subject subject = { BOUND, false };
 	struct ws_reader *r = start(&subject);
 	struct buf zeros, deflated, input;
 	struct ws_item item;
 	struct slice in;
+	unsigned turns = 0;
 
 	buf_init(&zeros, ZEROS);
 	buf_init(&deflated, ZEROS);
@@ -164,7 +165,12 @@ START_TEST(bomb) {
 	buf_add(&input, slice_of("\0\0\0\0", 4));
 	buf_add(&input, buf_slice(&deflated));
 	in = buf_slice(&input);
-	item = ws_reader_next(r, &in);
+	/* In turns, so that others have theirs. */
+	do {
+		item = ws_reader_next(r, &in);
+		turns++;
+	} while (item.type == WS_ITEM_MORE && in.len > 0);
+	ck_assert_uint_ge(turns, 3);
 	ck_assert_int_eq(item.type, WS_ITEM_BAD);
 	ck_assert_uint_eq(item.close_code, 1009);
 	ck_assert_uint_lt(ws_reader_kept_bytes(r), BOUND + 1024);
