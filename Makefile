@@ -126,12 +126,17 @@ $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
 -include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
 
+# Of a sub-make that builds.
+PARALLEL := --no-print-directory -j$(shell nproc)
+
 run: deps ## install what building needs, build, and serve the chat on http://localhost:8080/
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(PARALLEL) all
 	build/herold -o drain_seconds=1 $(ARGS)
 
 test: deps-test ## install what testing needs, build, and run every test (what CI runs)
+	@$(MAKE) $(PARALLEL) all
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) $(PARALLEL) MODE=asan all build/asan/unit fuzz-programs
 	@$(MAKE) --no-print-directory MODE=asan unit fuzz-replay
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory MODE=asan e2e
