@@ -57,10 +57,9 @@ void stand_in_fini(struct hub *h) {
 }
 
 void stand_in_add_member(struct hub *h, struct slice member, struct slice info) {
-	struct ipc_member m = { member, info };
+	struct ipc_member m = { .number = ++h->member_count, .member = member, .info = info };
 
 	ipc_put_member(&h->members, &m);
-	h->member_count++;
 }
 
 static char **sub_find(struct hub *h, struct slice channel) {
@@ -205,12 +204,13 @@ void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, cons
 	q->is_since = (flags & IPC_SINCE) != 0;
 }
 
-void hub_member_list(struct hub_client *c, struct slice channel, struct slice after UNUSED, uint32_t limit, hub_members_fn fn,
-    void *cookie) {
+void hub_member_list(struct hub_client *c, struct slice channel, const struct hub_cursor *after, uint32_t limit,
+    hub_members_fn fn, void *cookie) {
 	struct stand_in_question *q = ask(c, ASK_MEMBERS, channel, cookie);
 
 	if (q == NULL)
 		return;
+	BUG_ON(after != NULL && after->member.len > IPC_CHANNEL_MAX);
 	BUG_ON(limit == 0 || !hub_is_subscribed(c, channel));
 	q->fn.members = fn;
 }
