@@ -171,6 +171,7 @@ static void child_start(struct master *m, struct child *c, uint64_t now) {
 	}
 	c->state = CHILD_STARTING;
 	c->started_ms = now;
+	c->is_killed = false;
 	if (m->phase == PHASE_PREDRAIN && c->kind == PROCESS_WORKER)
 		control(c, CONTROL_REFUSE, c->slot);
 }
@@ -186,6 +187,16 @@ static void child_became_ready(struct master *m, struct child *c) {
 	child_name(c, name);
 	log_line(m->phase == PHASE_START ? LOG_DEBUG : LOG_INFO, "a process is ready", LF_TEXT("child", name),
 	    LF_I("child_pid", c->pid));
+}
+
+static void child_kill(struct child *c) {
+	char name[CHILD_NAME_MAX];
+
+	child_name(c, name);
+	log_line(LOG_ERROR, "killing a process that was not ready in time", LF_TEXT("child", name), LF_I("child_pid", c->pid),
+	    LF_I("limit_ms", CHILD_READY_MS));
+	c->is_killed = true;
+	kill(c->pid, SIGKILL);
 }
 
 static void child_lend(struct master *m, struct child *c) {
@@ -206,6 +217,8 @@ static void children_step(struct master *m, uint64_t now) {
 			child_start(m, c, now);
 		if (c->state == CHILD_STARTING && atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0)
 			child_became_ready(m, c);
+		if (child_is_stuck(c, now))
+			child_kill(c);
 		if (m->phase == PHASE_SERVE && child_wants_lender(c, now))
 			child_lend(m, c);
 	}
