@@ -61,6 +61,14 @@ fail:
 	return false;
 }
 
+int listeners_count(const struct listeners *l) {
+	int count = 0;
+
+	for (int i = 0; i < l->per_slot; i++)
+		count += l->address[i].u.sa.sa_family == AF_UNIX ? 1 : l->slots;
+	return count;
+}
+
 void listeners_shut(const struct listeners *l, int slot) {
 	for (int i = 0; i < l->per_slot; i++)
 		shutdown(l->fd[slot * l->per_slot + i], SHUT_RDWR);

@@ -16,8 +16,8 @@
 #include "server/worker/worker.h"
 
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
-/* Descriptors of a worker that are no clients, beside the listeners. */
-enum { WORKER_OWN_FILES = 32 };
+/* Descriptors that a worker opens itself: of the event loop 3, control, link, and the spare one to refuse newcomers with. */
+enum { WORKER_OWN_FILES = 6 };
 
 /* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
  * only waiting for the last children. */
@@ -361,8 +361,9 @@ static int slots_wanted(const struct config *c) {
 	return CPU_COUNT(&cores) < 256 ? CPU_COUNT(&cores) : 256;
 }
 
-static void log_file_limit(const struct master *m, uint64_t files) {
-	uint64_t own = (uint64_t)(WORKER_OWN_FILES + m->listeners.slots * m->listeners.per_slot);
+/* inherited: what was open before the listeners, and is in workers too. */
+static void log_file_limit(const struct master *m, uint64_t files, unsigned inherited) {
+	uint64_t own = (uint64_t)(WORKER_OWN_FILES + listeners_count(&m->listeners)) + inherited;
 	uint64_t each = files > own ? files - own : 0;
 
 	log_line(LOG_INFO, "connections allowed by the limit of open files", LF_U("files", files),
@@ -490,14 +491,16 @@ int master_run(struct config *config, const struct config_source *source) {
 	struct master m = { .config = config, .source = source, .launch = { .stats_fd = -1, .broker_fd = -1 } };
 	/* Before the listeners: there can be thousands. */
 	uint64_t files = proc_raise_file_limit();
+	unsigned inherited;
 	struct errbuf e;
 	sigset_t set;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
 	config_warn(source);
+	inherited = proc_open_files(files);
 	block_signals(&set);
 	if (master_open(&m, &e)) {
-		log_file_limit(&m, files);
+		log_file_limit(&m, files, inherited);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
 	} else {
