@@ -227,10 +227,6 @@ void broker_free(struct broker **broker) {
 	mem_free(b);
 }
 
-bool broker_is_settling(const struct broker *b) {
-	return b->is_settling;
-}
-
 /* --- the end of a turn --- */
 
 /* What a lost link leaves behind (members who are gone at once) may fill the queue of another one: hence again, until all is

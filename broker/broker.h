@@ -33,7 +33,5 @@ struct broker *broker_new(struct evloop *loop, int listen_fd, const struct broke
 void broker_free(struct broker **b);
 /* Has to be called at the end of every turn. */
 void broker_turn_end(struct broker *b);
-/* Still waiting for workers to say what they know. */
-bool broker_is_settling(const struct broker *b);
 
 #endif

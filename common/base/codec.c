@@ -38,25 +38,27 @@ void base64url_encode(struct slice s, char *out) {
 }
 
 /* `sixty_two` and `sixty_three` are the two digits in which the alphabets differ. */
-static uint8_t digit64(uint8_t c, uint8_t sixty_two, uint8_t sixty_three) {
+static uint8_t digit64(uint8_t c) {
 	if (c >= 'A' && c <= 'Z')
 		return (uint8_t)(c - 'A');
 	if (c >= 'a' && c <= 'z')
 		return (uint8_t)(c - 'a' + 26);
 	if (c >= '0' && c <= '9')
 		return (uint8_t)(c - '0' + 52);
-	return c == sixty_two ? 62 : c == sixty_three ? 63 : NO_DIGIT;
+	return c == '+' ? 62 : c == '/' ? 63 : NO_DIGIT;
 }
 
-static bool decode64(struct slice s, uint8_t sixty_two, uint8_t sixty_three, uint8_t *out, size_t *out_len) {
+bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) {
 	uint32_t bits = 0;
 	unsigned held = 0;
 	size_t n = 0;
 
-	if (s.len % 4 == 1)
+	if (s.len % 4 != 0)
 		return false;
+	for (int i = 0; i < 2 && s.len > 0 && s.ptr[s.len - 1] == '='; i++)
+		s.len--;
 	for (size_t i = 0; i < s.len; i++) {
-		uint8_t digit = digit64(s.ptr[i], sixty_two, sixty_three);
+		uint8_t digit = digit64(s.ptr[i]);
 
 		if (digit == NO_DIGIT)
 			return false;
@@ -70,18 +72,6 @@ static bool decode64(struct slice s, uint8_t sixty_two, uint8_t sixty_three, uin
 	}
 	*out_len = n;
 	return bits == 0;
-}
-
-bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) {
-	if (s.len % 4 != 0)
-		return false;
-	for (int i = 0; i < 2 && s.len > 0 && s.ptr[s.len - 1] == '='; i++)
-		s.len--;
-	return decode64(s, '+', '/', out, out_len);
-}
-
-bool base64url_decode(struct slice s, uint8_t *out, size_t *out_len) {
-	return decode64(s, '-', '_', out, out_len);
 }
 
 void hex_encode(struct slice s, char *out) {

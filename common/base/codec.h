@@ -15,7 +15,6 @@ void base64_encode(struct slice s, char *out);
 void base64url_encode(struct slice s, char *out);
 /* Strict: padding where needed, no blanks, unused bits zero. `out` has room for s.len * 3 / 4 bytes. */
 bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) MUST_CHECK;
-bool base64url_decode(struct slice s, uint8_t *out, size_t *out_len) MUST_CHECK;
 /* `out` has room for 2 * s.len + 1. */
 void hex_encode(struct slice s, char *out);
 /* %XX, and + as a blank when `form` (query strings). Appends to `out`; false on a broken escape. */

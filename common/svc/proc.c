@@ -43,6 +43,14 @@ uint64_t proc_raise_file_limit(void) {
 	return files.rlim_cur;
 }
 
+unsigned proc_open_files(uint64_t limit) {
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256 && (uint64_t)fd < limit; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
 bool proc_drop_root(const char *user, struct errbuf *e) {
 	struct passwd *pw;
 	int death_signal = 0, parent = (int)getppid();

@@ -12,6 +12,8 @@ void proc_init(int argc, char **argv, char **environment);
 void proc_set_title(const char *title);
 /* Raises the soft limit of open files to the hard limit; what it is now. */
 uint64_t proc_raise_file_limit(void);
+/* Descriptors below this limit that are open, of the first 256: to be asked before the program has many. */
+unsigned proc_open_files(uint64_t limit);
 /* Becomes `user` with all its groups and nobody else's, for good. Does nothing when not root. */
 bool proc_drop_root(const char *user, struct errbuf *e) MUST_CHECK;
 /* The kernel sends SIGKILL to this process when its parent dies; false when the parent is dead already. */

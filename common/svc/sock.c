@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum { NOTSENT_LOWAT_BYTES = 128 * 1024 };
+#define LOCK_PREFIX "herold-lock-"
 #define ADDRESS_FORMS "want IPV4:PORT, [IPV6]:PORT, unix:/PATH or unix:@NAME"
 
 static bool parse_unix(const char *text, const char *path, struct sock_addr *out, struct errbuf *e) {
@@ -210,6 +211,41 @@ bool sock_probe_free(const struct sock_addr *a, struct errbuf *e) {
 	if (fd >= 0)
 		close(fd);
 	return is_free;
+}
+
+/* A name without a file, so that nothing stays behind. */
+static struct sock_addr lock_name(const char *address) {
+	struct sock_addr lock = { .u.un.sun_family = AF_UNIX };
+	char name[sizeof(LOCK_PREFIX) + SOCK_TEXT_MAX];
+	size_t room = sizeof(lock.u.un.sun_path) - 1, len = (size_t)snprintf(name, sizeof(name), "%s%s", LOCK_PREFIX, address);
+
+	/* Of a path that is too long, the end tells it from others. */
+	if (len > room) {
+		memmove(name + strlen(LOCK_PREFIX), name + strlen(LOCK_PREFIX) + (len - room), room - strlen(LOCK_PREFIX));
+		len = room;
+	}
+	memcpy(lock.u.un.sun_path + 1, name, len);
+	lock.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+	return lock;
+}
+
+int sock_lock(const struct sock_addr *a, struct errbuf *e) {
+	char text[SOCK_TEXT_MAX];
+	struct sock_addr lock;
+	int fd;
+
+	sock_text(a, text);
+	lock = lock_name(text);
+	fd = sock_new(&lock);
+	if (fd >= 0 && bind(fd, &lock.u.sa, lock.len) == 0)
+		return fd;
+	if (errno == EADDRINUSE)
+		errbuf_set(e, "cannot listen on %s: another Herold listens there already", text);
+	else
+		errbuf_set(e, "cannot lock %s: %s", text, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 int sock_listen(struct sock_addr *a, int backlog, struct errbuf *e) {

@@ -41,6 +41,9 @@ void sock_peer_of(const struct sock_addr *a, struct sock_peer *out);
 /* False when somebody listens there already, also with SO_REUSEPORT (which the kernel would let us share in silence). Removes
  * a unix socket's file that nobody listens on any more. */
 bool sock_probe_free(const struct sock_addr *a, struct errbuf *e) MUST_CHECK;
+/* Two servers that start in the same instant both find an address free, and could come to share it: the one with this descriptor
+ * goes on. Held until closed; -1: another one holds it. Not for port 0. */
+int sock_lock(const struct sock_addr *a, struct errbuf *e) MUST_CHECK;
 /* Binds and listens; TCP with SO_REUSEPORT. *a gets the port that the system chose for port 0. The descriptor, or -1. */
 int sock_listen(struct sock_addr *a, int backlog, struct errbuf *e) MUST_CHECK;
 /* Starts to connect a stream socket; unix sockets connect at once. The descriptor, or -1 with errno. */

@@ -153,17 +153,21 @@ static void on_broadcast_part(struct hub_client *client, void *cookie, const str
 	admin_respond_json(c, 200, result);
 }
 
+/* Each name once: the answer has one result for it. */
 static bool are_channels(const json_t *channels) {
+	json_t *seen = json_object(), *name;
+	bool is_good;
 	size_t i;
-	json_t *name;
 
-	if (!json_is_array(channels) || json_array_size(channels) == 0 || json_array_size(channels) > API_CHANNELS_MAX)
-		return false;
+	is_good = json_is_array(channels) && json_array_size(channels) > 0 && json_array_size(channels) <= API_CHANNELS_MAX;
 	json_array_foreach(channels, i, name) {
-		if (!is_channel(name))
-			return false;
+		is_good = is_good && is_channel(name) && json_object_get(seen, json_string_value(name)) == NULL;
+		if (!is_good)
+			break;
+		json_object_set_new(seen, json_string_value(name), json_null());
 	}
-	return true;
+	json_decref(seen);
+	return is_good;
 }
 
 static void broadcast(struct conn *c, const json_t *channels, struct slice key, struct slice data) {
@@ -184,7 +188,7 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 	if (json == NULL)
 		return;
 	if (!are_channels(json_object_get(json, "channels")))
-		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels", NULL);
+		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels, each once", NULL);
 	else if (!json_raw_member(body, "data", &data))
 		conn_refuse(c, 400, "data is missing", NULL);
 	else if (data.len > (size_t)admin_of(c)->config->max_message_bytes)

@@ -76,6 +76,10 @@ bool child_wants_lender(const struct child *c, uint64_t now_ms) {
 	    now_ms - c->down_since_ms >= CHILD_LEND_MS;
 }
 
+bool child_is_stuck(const struct child *c, uint64_t now_ms) {
+	return c->state == CHILD_STARTING && !c->is_killed && now_ms - c->started_ms >= CHILD_READY_MS;
+}
+
 struct child *child_find_lender(struct child *children, size_t count, int slot) {
 	struct child *best = NULL;
 

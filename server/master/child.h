@@ -12,7 +12,8 @@
 #include "common/svc/stats.h"
 
 enum { CHILD_NAME_MAX = 24, CHILD_NEVER_READY_MAX = 5 };
-enum { CHILD_DELAY_FIRST_MS = 100, CHILD_DELAY_MAX_MS = 10000, CHILD_LIFE_GOOD_MS = 10000, CHILD_LEND_MS = 1000 };
+enum { CHILD_DELAY_FIRST_MS = 100, CHILD_DELAY_MAX_MS = 10000, CHILD_LIFE_GOOD_MS = 10000, CHILD_LEND_MS = 1000,
+	CHILD_READY_MS = 30000 };
 
 enum child_state { CHILD_DOWN = 0, CHILD_STARTING, CHILD_READY, CHILD_ENDED };
 
@@ -33,6 +34,7 @@ struct child {
 	int control_fd;		/* the master's end; -1: none */
 	uint64_t due_ms;	/* DOWN: when to start it */
 	uint64_t started_ms;
+	bool is_killed;		/* STARTING: it was not ready in time */
 	uint64_t down_since_ms;	/* since when nobody serves this slot; for READY meaningless */
 	int borrower;		/* slot of the worker that accepts on this one's listeners; -1: none */
 	struct respawn respawn;
@@ -55,6 +57,8 @@ struct child *child_find_pid(struct child *children, size_t count, pid_t pid);
 struct child *child_find_worker(struct child *children, size_t count, int slot);
 /* A slot that has been down for so long that its listeners are to be lent, and nobody has them. */
 bool child_wants_lender(const struct child *c, uint64_t now_ms);
+/* It has neither become ready in time nor died: to be killed, which is a start that failed. */
+bool child_is_stuck(const struct child *c, uint64_t now_ms);
 /* A ready worker, the next one behind `slot`, or NULL. */
 struct child *child_find_lender(struct child *children, size_t count, int slot);
 

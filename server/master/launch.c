@@ -119,6 +119,7 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 	close(l->broker_fd);
 	close(l->stats_fd);
 	stats_use_block(l->stats, block);
+	listeners_drop_locks(l->listeners);
 	if (c->kind == PROCESS_WORKER)
 		listeners_drop_admin(l->listeners);
 	else

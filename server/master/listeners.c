@@ -9,9 +9,17 @@
 /* The kernel caps it at net.core.somaxconn. */
 enum { BACKLOG = 4096 };
 
+/* With port 0 there is nothing to come to share. */
+static bool lock_address(const struct sock_addr *a, int *lock_fd, struct errbuf *e) {
+	if (a->u.sa.sa_family != AF_UNIX && a->u.in.sin_port == 0)
+		return true;
+	*lock_fd = sock_lock(a, e);
+	return *lock_fd >= 0;
+}
+
 /* One address for all slots: fd[i * stride]. */
-static bool open_address(struct sock_addr *a, const char *text, int *fd, int slots, int stride, struct errbuf *e) {
-	if (!sock_parse(text, a, e) || !sock_probe_free(a, e))
+static bool open_address(struct sock_addr *a, const char *text, int *lock_fd, int *fd, int slots, int stride, struct errbuf *e) {
+	if (!sock_parse(text, a, e) || !lock_address(a, lock_fd, e) || !sock_probe_free(a, e))
 		return false;
 	for (int i = 0; i < slots; i++) {
 		bool is_shared = a->u.sa.sa_family == AF_UNIX && i > 0;
@@ -37,22 +45,32 @@ bool listeners_open(struct listeners *l, const struct config *c, int slots, stru
 	l->per_slot = l->plain_per_slot + (int)c->tls_listen.count;
 	l->fd = no_sockets(slots * l->per_slot);
 	l->admin_fd = no_sockets(l->admin_count);
+	l->lock_count = l->per_slot + l->admin_count;
+	l->lock_fd = no_sockets(l->lock_count);
 	l->address = mem_zalloc((size_t)l->per_slot * sizeof(*l->address));
 	l->admin_address = mem_zalloc((size_t)l->admin_count * sizeof(*l->admin_address));
 	for (int i = 0; i < l->per_slot; i++) {
 		const char *text = i < l->plain_per_slot ? c->listen.item[i] : c->tls_listen.item[i - l->plain_per_slot];
 
-		if (!open_address(&l->address[i], text, &l->fd[i], slots, l->per_slot, e))
+		if (!open_address(&l->address[i], text, &l->lock_fd[i], &l->fd[i], slots, l->per_slot, e))
 			goto fail;
 	}
 	for (int i = 0; i < l->admin_count; i++) {
-		if (!open_address(&l->admin_address[i], c->admin_listen.item[i], &l->admin_fd[i], 1, 1, e))
+		if (!open_address(&l->admin_address[i], c->admin_listen.item[i], &l->lock_fd[l->per_slot + i], &l->admin_fd[i], 1, 1, e))
 			goto fail;
 	}
 	return true;
 fail:
 	listeners_close(l);
 	return false;
+}
+
+int listeners_count(const struct listeners *l) {
+	int count = 0;
+
+	for (int i = 0; i < l->per_slot; i++)
+		count += l->address[i].u.sa.sa_family == AF_UNIX ? 1 : l->slots;
+	return count;
 }
 
 void listeners_shut(const struct listeners *l, int slot) {
@@ -69,6 +87,11 @@ static void drop(int **fd, int rows, int columns) {
 	}
 	mem_free(*fd);
 	*fd = NULL;
+}
+
+void listeners_drop_locks(struct listeners *l) {
+	drop(&l->lock_fd, 1, l->lock_count);
+	l->lock_count = 0;
 }
 
 void listeners_drop_clients(struct listeners *l) {
@@ -95,6 +118,7 @@ void listeners_close(struct listeners *l) {
 	unlink_names(l->admin_address, l->admin_fd, l->admin_count);
 	listeners_drop_clients(l);
 	listeners_drop_admin(l);
+	listeners_drop_locks(l);
 	mem_free(l->address);
 	mem_free(l->admin_address);
 	l->address = l->admin_address = NULL;

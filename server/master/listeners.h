@@ -11,18 +11,23 @@
 #include "common/svc/sock.h"
 
 struct listeners {
-	int slots, per_slot, admin_count;
+	int slots, per_slot, admin_count, lock_count;
 	int plain_per_slot;		/* those that come first: without TLS */
 	int *fd;			/* [slot * per_slot + i] */
 	int *admin_fd;
+	int *lock_fd;			/* of the addresses for clients, then of admin; -1: none */
 	struct sock_addr *address;	/* [per_slot], with the ports that the system chose */
 	struct sock_addr *admin_address;
 };
 
 /* On failure nothing stays open. */
 bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) MUST_CHECK;
+/* Descriptors of all slots; unix sockets are shared. */
+int listeners_count(const struct listeners *l);
 /* Nobody can connect to this slot any more (on a unix socket: to any); what waits there is reset. */
 void listeners_shut(const struct listeners *l, int slot);
+/* In children: they are the master's, and end with it. */
+void listeners_drop_locks(struct listeners *l);
 /* The client sockets of this process; unix sockets keep their names. */
 void listeners_drop_clients(struct listeners *l);
 void listeners_drop_admin(struct listeners *l);

@@ -17,8 +17,8 @@
 #include "server/worker/worker.h"
 
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
-/* Descriptors of a worker that are no clients, beside the listeners. */
-enum { WORKER_OWN_FILES = 32 };
+/* Descriptors that a worker opens itself: of the event loop 3, control, link, and the spare one to refuse newcomers with. */
+enum { WORKER_OWN_FILES = 6 };
 
 /* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
  * only waiting for the last children. */
@@ -177,6 +177,7 @@ static void child_start(struct master *m, struct child *c, uint64_t now) {
 	}
 	c->state = CHILD_STARTING;
 	c->started_ms = now;
+	c->is_killed = false;
 	if (m->phase == PHASE_PREDRAIN && c->kind == PROCESS_WORKER)
 		control(c, CONTROL_REFUSE, c->slot);
 }
@@ -192,6 +193,16 @@ static void child_became_ready(struct master *m, struct child *c) {
 	child_name(c, name);
 	log_line(m->phase == PHASE_START ? LOG_DEBUG : LOG_INFO, "a process is ready", LF_TEXT("child", name),
 	    LF_I("child_pid", c->pid));
+}
+
+static void child_kill(struct child *c) {
+	char name[CHILD_NAME_MAX];
+
+	child_name(c, name);
+	log_line(LOG_ERROR, "killing a process that was not ready in time", LF_TEXT("child", name), LF_I("child_pid", c->pid),
+	    LF_I("limit_ms", CHILD_READY_MS));
+	c->is_killed = true;
+	kill(c->pid, SIGKILL);
 }
 
 static void child_lend(struct master *m, struct child *c) {
@@ -212,6 +223,8 @@ static void children_step(struct master *m, uint64_t now) {
 			child_start(m, c, now);
 		if (c->state == CHILD_STARTING && atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0)
 			child_became_ready(m, c);
+		if (child_is_stuck(c, now))
+			child_kill(c);
 		if (m->phase == PHASE_SERVE && child_wants_lender(c, now))
 			child_lend(m, c);
 	}
@@ -382,8 +395,9 @@ static int slots_wanted(const struct config *c) {
 	return CPU_COUNT(&cores) < 256 ? CPU_COUNT(&cores) : 256;
 }
 
-static void log_file_limit(const struct master *m, uint64_t files) {
-	uint64_t own = (uint64_t)(WORKER_OWN_FILES + m->listeners.slots * m->listeners.per_slot);
+/* inherited: what was open before the listeners, and is in workers too. */
+static void log_file_limit(const struct master *m, uint64_t files, unsigned inherited) {
+	uint64_t own = (uint64_t)(WORKER_OWN_FILES + listeners_count(&m->listeners)) + inherited;
 	uint64_t each = files > own ? files - own : 0;
 
 	log_line(LOG_INFO, "connections allowed by the limit of open files", LF_U("files", files),
@@ -515,14 +529,16 @@ int master_run(struct config *config, const struct config_source *source) {
 	struct master m = { .config = config, .source = source, .launch = { .stats_fd = -1, .broker_fd = -1 } };
 	/* Before the listeners: there can be thousands. */
 	uint64_t files = proc_raise_file_limit();
+	unsigned inherited;
 	struct errbuf e;
 	sigset_t set;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
 	config_warn(source);
+	inherited = proc_open_files(files);
 	block_signals(&set);
 	if (master_open(&m, &e)) {
-		log_file_limit(&m, files);
+		log_file_limit(&m, files, inherited);
 		log_certificates(&m);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));

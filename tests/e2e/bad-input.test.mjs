@@ -132,7 +132,7 @@ const FRAMES = [
 ]
 
 const NO_CHANNEL = 'channel is missing, or not a channel\'s name'
-const NO_LIST = 'channels is not a list of 1 to 1000 names of channels'
+const NO_LIST = 'channels is not a list of 1 to 1000 names of channels, each once'
 const NO_KEY = 'idempotency_key is not a string of 1 to 256 bytes'
 const publish = (body) => ['POST', '/api/publish', typeof body === 'string' ? body : JSON.stringify(body)]
 const broadcast = (body) => ['POST', '/api/broadcast', JSON.stringify(body)]
@@ -150,7 +150,7 @@ const API = [
 	...['', 5, 'k'.repeat(257)].map((key) => [...publish({ channel: 'a', data: 1, idempotency_key: key }), 400, NO_KEY]),
 	[...publish({ channel: 'a', data: 'x'.repeat(1024) }), 413, 'data is larger than max_message_bytes'],
 	[...publish({ channel: 'a', data: 'x'.repeat(400 * 1024) }), 413, NO_BODY],
-	...[undefined, 'a', [], ['a', 5], Array(1001).fill('a')].map((channels) => [...broadcast({ channels, data: 1 }), 400, NO_LIST]),
+	...[undefined, 'a', [], ['a', 5], ['a', 'b', 'a'], Array.from({ length: 1001 }, (_, i) => `c${i}`)].map((channels) => [...broadcast({ channels, data: 1 }), 400, NO_LIST]),
 	[...broadcast({ channels: ['a'] }), 400, 'data is missing'],
 	['GET', '/api/publish', '', 405, 'this address does not answer that method', { allow: 'POST' }],
 	['POST', '/api/channels', '{}', 405, 'this address does not answer that method', { allow: 'GET, HEAD' }],

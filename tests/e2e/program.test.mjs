@@ -1,6 +1,8 @@
 // The program at its command line, in the process list and in its log.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -126,6 +128,28 @@ story('a second server on the same address, --healthcheck, the process list', { 
 
 		for (const pid of [pids.broker, pids.admin, ...pids.workers])
 			assert.notEqual(uid(pid), '0', `${title(pid)} is not root`)
+	}
+})
+
+test('of many that start in the same instant on one address, one serves', async () => {
+	const held = createServer().listen(0, '127.0.0.1')
+
+	await once(held, 'listening')
+	const options = { listen: `127.0.0.1:${held.address().port}`, workers: 4 }
+
+	held.close()
+	await once(held, 'close')
+	const started = await Promise.allSettled(Array.from({ length: 4 }, () => Herold.start({ options })))
+	const [winner, ...more] = started.filter((s) => s.status === 'fulfilled').map((s) => s.value)
+
+	try {
+		assert.equal(more.length, 0)
+		for (const { reason } of started.filter((s) => s.status === 'rejected'))
+			assert.ok(reason.message.includes(`cannot listen on ${options.listen}: another Herold listens there already`), reason.message)
+		await winner.stop()
+	} finally {
+		for (const herold of [winner, ...more])
+			herold?.kill()
 	}
 })
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { WebSocket } from 'ws'
 
 import { ChatClient } from './support/client.mjs'
-import { story, waitFor } from './support/herold.mjs'
+import { logFields, story, waitFor } from './support/herold.mjs'
 import { OP, RawSocket, frame } from './support/raw.mjs'
 
 const KIB = 1024
@@ -246,7 +246,7 @@ story('no descriptor is left', { options: { workers: 1, log_level: 'debug' }, un
 		else
 			inside.push(raw)
 	}
-	assert.ok(inside.length >= 10, `${inside.length} clients`)
+	assert.equal(inside.length, Number(logFields(await herold.waitLog(/open files/)).connections_per_worker))
 	for (let i = 0; i < 5; i++) {
 		const { status, headers, body } = await refused.response()
 

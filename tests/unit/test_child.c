@@ -98,6 +98,20 @@ START_TEST(a_slot_is_lent_after_a_second) {
 }
 END_TEST
 
+START_TEST(a_start_has_its_time) {
+	struct child *c = &children[2];
+
+	make_children();
+	c->started_ms = 5000;
+	ck_assert(!child_is_stuck(c, 5000 + CHILD_READY_MS));
+	c->state = CHILD_STARTING;
+	ck_assert(!child_is_stuck(c, 5000 + CHILD_READY_MS - 1));
+	ck_assert(child_is_stuck(c, 5000 + CHILD_READY_MS));
+	c->is_killed = true;
+	ck_assert(!child_is_stuck(c, 99999));
+}
+END_TEST
+
 START_TEST(the_next_ready_worker_takes_over) {
 	make_children();
 	ck_assert_int_eq(child_find_lender(children, ARRAY_LEN(children), 0)->slot, 1);
@@ -129,6 +143,7 @@ Suite *suite_child(void) {
 	tcase_add_test(t, a_bad_configuration_ends_it_at_once);
 	tcase_add_test(t, names_and_ends_as_text);
 	tcase_add_test(t, a_slot_is_lent_after_a_second);
+	tcase_add_test(t, a_start_has_its_time);
 	tcase_add_test(t, the_next_ready_worker_takes_over);
 	tcase_add_test(t, children_are_found);
 	suite_add_tcase(s, t);

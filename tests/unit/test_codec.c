@@ -33,8 +33,6 @@ START_TEST(base64_vectors) {
 	base64url_encode(bytes, text);
 	ck_assert_str_eq(text, vectors[_i].url);
 	ck_assert_uint_eq(strlen(text), BASE64URL_LEN(bytes.len));
-	ck_assert(base64url_decode(slice_text(text), back, &len));
-	ck_assert(slice_eq(slice_of(back, len), bytes));
 }
 END_TEST
 
@@ -56,10 +54,7 @@ START_TEST(exact_room) {
 		mem_free(text);
 		text = mem_alloc(BASE64URL_LEN(n) + 1);
 		base64url_encode(slice_of(bytes, n), text);
-		back = mem_alloc(strlen(text) * 3 / 4);
-		ck_assert(base64url_decode(slice_text(text), back, &len));
-		ck_assert(slice_eq(slice_of(back, len), slice_of(bytes, n)));
-		mem_free(back);
+		ck_assert_uint_eq(strlen(text), BASE64URL_LEN(n));
 		mem_free(text);
 	}
 }
@@ -67,7 +62,6 @@ END_TEST
 
 static const char *const bad_base64[] = { "Z", "Zg", "Zg=", "Zm8", "Zh==", "Zm9=", "====", "=", "Z===", "Zg==Zg==", "Zm9v\n",
 	"Zm 9v", "Zm9-", "Zg=a", "\xc3\xa4\xc3\xa4" };
-static const char *const bad_base64url[] = { "Z", "Zg==", "Zh", "Zm9", "Zm+v", "Zm/v", "Zm9vZ", "Zm 9" };
 
 START_TEST(base64_is_strict) {
 	uint8_t out[32];
@@ -75,8 +69,6 @@ START_TEST(base64_is_strict) {
 
 	for (size_t i = 0; i < ARRAY_LEN(bad_base64); i++)
 		ck_assert_msg(!base64_decode(slice_text(bad_base64[i]), out, &len), "%s", bad_base64[i]);
-	for (size_t i = 0; i < ARRAY_LEN(bad_base64url); i++)
-		ck_assert_msg(!base64url_decode(slice_text(bad_base64url[i]), out, &len), "%s", bad_base64url[i]);
 }
 END_TEST
 

@@ -171,6 +171,32 @@ START_TEST(abstract_sockets) {
 }
 END_TEST
 
+START_TEST(one_at_a_time_has_the_lock) {
+	char text[2][SOCK_TEXT_MAX], *mark;
+	struct sock_addr a, b;
+	int fd, other;
+
+	for (int i = 0; i < 2; i++)
+		snprintf(text[i], sizeof(text[i]), "unix:/tmp/%c%0*d", 'a' + i, i == 0 ? 20 : 98, (int)getpid());
+	for (int i = 0; i < 2; i++) {
+		a = b = address(text[i]);
+		mark = strchr(b.u.un.sun_path, '\0') - 1;
+		*mark = *mark == 'x' ? 'y' : 'x';
+		fd = sock_lock(&a, &err);
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(sock_lock(&a, &err), -1);
+		ck_assert_ptr_nonnull(strstr(err.text, ": another Herold listens there already"));
+		other = sock_lock(&b, &err);
+		ck_assert_int_ge(other, 0);
+		close(other);
+		close(fd);
+		fd = sock_lock(&a, &err);
+		ck_assert_int_ge(fd, 0);
+		close(fd);
+	}
+}
+END_TEST
+
 START_TEST(refusals_say_why) {
 	struct sock_addr a = address("192.0.2.1:1");
 
@@ -192,6 +218,7 @@ Suite *suite_sock(void) {
 	tcase_add_loop_test(t, a_shared_port_is_seen, 0, 2);
 	tcase_add_test(t, unix_sockets);
 	tcase_add_test(t, abstract_sockets);
+	tcase_add_test(t, one_at_a_time_has_the_lock);
 	tcase_add_test(t, refusals_say_why);
 	suite_add_tcase(s, t);
 	return s;
