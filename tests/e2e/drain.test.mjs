@@ -24,7 +24,7 @@ async function chatter(client) {
 	}
 }
 
-story('SIGTERM: red, refusing, then one after the other', { options: { predrain_seconds: 1, drain_seconds: 2, room_history: 100000 } }, async (herold) => {
+story('SIGTERM: red, refusing, then one after the other', { options: { predrain_seconds: 4, drain_seconds: 2, room_history: 100000 } }, async (herold) => {
 	const clients = await several(herold, 20)
 	const idle = await RawSocket.open(herold.address)
 	const chatting = clients.map(chatter)
