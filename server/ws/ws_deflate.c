@@ -30,7 +30,7 @@ struct ws_inflater {
 	struct ws_inflater *next;	/* among the spare ones */
 	bool is_shared;
 	bool has_input;	/* of the present message */
-	bool is_final;	/* the latest byte was the last one of a final block */
+	bool is_between;	/* what was used so far ends where a block ends */
 };
 
 static struct ws_deflate_counts counts;
@@ -207,7 +207,7 @@ struct ws_inflater *ws_inflater_borrow(void) {
 	spare = f->next;
 	spare_count--;
 	inflateReset(&f->z);
-	f->has_input = f->is_final = false;
+	f->has_input = f->is_between = false;
 	return f;
 }
 
@@ -242,6 +242,17 @@ static size_t inflate_room(const struct ws_inflater *f, const struct buf *out) {
 	return room < most ? room : most;
 }
 
+/* After a call of inflate(). One that could do nothing (it was made because the room before had just been enough) forgets what
+ * data_type said; nothing has changed then. */
+static void note_border(struct ws_inflater *f, int status, bool has_moved) {
+	enum { BETWEEN_BLOCKS = 128 };	/* a bit of data_type: see inflate() in zlib.h */
+
+	if (status == Z_STREAM_END || (f->z.data_type & BETWEEN_BLOCKS) != 0)
+		f->is_between = true;
+	else if (has_moved)
+		f->is_between = false;
+}
+
 /* One call of inflate(). OK also when it can do nothing without more input. */
 static enum ws_inflate_result inflate_step(struct ws_inflater *f, struct buf *out) {
 	size_t room = inflate_room(f, out), made;
@@ -260,8 +271,7 @@ static enum ws_inflate_result inflate_step(struct ws_inflater *f, struct buf *ou
 		return WS_INFLATE_TOO_BIG;
 	out->len += made;
 	counts.inflate_bytes_out += made;
-	if (f->z.avail_in < before || status == Z_STREAM_END)
-		f->is_final = status == Z_STREAM_END;
+	note_border(f, status, f->z.avail_in < before || made > 0);
 	/* Behind a final block, another one may follow, which may refer to it (RFC 7692, 7.2.3.4). */
 	if (status == Z_STREAM_END)
 		inflateResetKeep(&f->z);
@@ -290,25 +300,19 @@ enum ws_inflate_result ws_inflater_add(struct ws_inflater *f, struct slice part,
 	return inflate_all(f, part, out);
 }
 
-static bool is_between_blocks(const struct ws_inflater *f) {
-	enum { BETWEEN_BLOCKS = 128 };	/* a bit of data_type: see inflate() in zlib.h */
-
-	return f->is_final || (f->z.data_type & BETWEEN_BLOCKS) != 0;
-}
-
 enum ws_inflate_result ws_inflater_end(struct ws_inflater *f, struct buf *out) {
 	enum ws_inflate_result result = WS_INFLATE_OK;
 
 	counts.inflate_calls++;
 	/* Who has not begun the empty block at the end does without its rest, too. */
-	if (f->has_input && !is_between_blocks(f)) {
+	if (f->has_input && !f->is_between) {
 		result = inflate_all(f, slice_of(tail, sizeof(tail)), out);
-		if (result == WS_INFLATE_OK && !is_between_blocks(f))
+		if (result == WS_INFLATE_OK && !f->is_between)
 			result = WS_INFLATE_CORRUPT;
 	} else if (f->has_input) {
 		inflateResetKeep(&f->z);
 	}
-	f->has_input = f->is_final = false;
+	f->has_input = f->is_between = false;
 	return result;
 }
 

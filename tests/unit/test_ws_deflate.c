@@ -303,6 +303,23 @@ START_TEST(beyond_window) {
 }
 END_TEST
 
+/* It ends with a block, without the begin of the empty one, and its 256 bytes just fill the first step's room. */
+START_TEST(full_room) {
+	static const uint8_t deflated[] = { 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0xaa, 0xa4, 0x2a, 0xa9, 0x2c, 0x53, 0xb2, 0x48, 0x2b, 0x78, 0x80,
+					    0xa4, 0x0a, 0x48, 0x24, 0x00 };
+
+	for (size_t step = 1; step <= sizeof(deflated); step++) {
+		struct buf out;
+
+		buf_init(&out, 1000);
+		ck_assert_int_eq(inflate_once(slice_of(deflated, sizeof(deflated)), step, &out), WS_INFLATE_OK);
+		ck_assert_uint_eq(out.len, 256);
+		buf_fini(&out);
+	}
+	ws_deflate_free_shared();
+}
+END_TEST
+
 /* Inflaters go back to those that are lent, and what the last one left in them does not matter. */
 START_TEST(lending) {
 	struct ws_inflater *f[20];
@@ -344,6 +361,7 @@ Suite *suite_ws_deflate(void) {
 	tcase_add_test(t, bomb);
 	tcase_add_test(t, mutations);
 	tcase_add_test(t, beyond_window);
+	tcase_add_test(t, full_room);
 	tcase_add_test(t, lending);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
