@@ -1,7 +1,7 @@
 // herold - starts the real programs on free ports, watches what they log, and ends them without a trace
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { join, resolve } from 'node:path'
 import test from 'node:test'
@@ -10,6 +10,9 @@ import { seen } from './seen.mjs'
 
 const BIN = resolve(process.env.BIN ?? new URL('../../../build', import.meta.url).pathname)
 const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at /
+// Where nobody but root may enter the root directory (a bare chroot), the leak checker of a process that has dropped root is
+// blind: it reads /proc.
+const BLOCKED_ROOT = (statSync('/').mode & 0o001) === 0 && BIN.includes('asan') ? { user: 'root' } : {}
 // A build with sanitizers on a busy machine takes its time.
 const START_MS = 20000
 const WAIT_MS = 10000
@@ -73,7 +76,7 @@ export class Herold {
 	}
 
 	constructor({ options, env, args, under }) {
-		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...options }
+		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...BLOCKED_ROOT, ...options }
 		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
