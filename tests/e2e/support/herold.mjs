@@ -77,6 +77,8 @@ export class Herold {
 
 	constructor({ options, env, args, under }) {
 		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...BLOCKED_ROOT, ...options }
+
+		this.staysRoot = all.user === 'root'
 		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
