@@ -71,6 +71,17 @@ static bool read_key(struct conn *c, const json_t *json, struct slice *key) {
 	return true;
 }
 
+/* False, after a refusal. Borrowed from the body, as it stands there. */
+static bool read_data(struct conn *c, struct slice body, struct slice *data) {
+	if (!json_raw_member(body, "data", data))
+		conn_refuse(c, 400, "data is missing", NULL);
+	else if (data->len > (size_t)admin_of(c)->config->max_message_bytes)
+		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);
+	else
+		return true;
+	return false;
+}
+
 /* Everything that makes two calls the same publication. */
 static void hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]) {
 	uint8_t sum[SHA256_BYTES];
@@ -126,11 +137,7 @@ void api_publish(struct conn *c, const struct http_request *r, struct slice body
 		return;
 	if (!is_channel(json_object_get(json, "channel")))
 		conn_refuse(c, 400, "channel is missing, or not a channel's name", NULL);
-	else if (!json_raw_member(body, "data", &data))
-		conn_refuse(c, 400, "data is missing", NULL);
-	else if (data.len > (size_t)admin_of(c)->config->max_message_bytes)
-		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);
-	else if (read_key(c, json, &key))
+	else if (read_data(c, body, &data) && read_key(c, json, &key))
 		publish(admin_call_new(c), text_of(json_object_get(json, "channel")), key, data, on_published, NULL);
 	json_decref(json);
 }
@@ -189,11 +196,7 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 		return;
 	if (!are_channels(json_object_get(json, "channels")))
 		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels, each once", NULL);
-	else if (!json_raw_member(body, "data", &data))
-		conn_refuse(c, 400, "data is missing", NULL);
-	else if (data.len > (size_t)admin_of(c)->config->max_message_bytes)
-		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);
-	else if (read_key(c, json, &key))
+	else if (read_data(c, body, &data) && read_key(c, json, &key))
 		broadcast(c, json_object_get(json, "channels"), key, data);
 	json_decref(json);
 }
