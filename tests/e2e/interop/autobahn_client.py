@@ -42,6 +42,8 @@ async def connect():
     factory = WebSocketClientFactory(URL)
     factory.protocol = Client
     factory.opened = loop.create_future()
+    # Its timers go by whole seconds rounded down: of the default one second for a close, nothing may be left.
+    factory.setProtocolOptions(openHandshakeTimeout=20, closeHandshakeTimeout=20)
     if COMPRESSION:
         factory.setProtocolOptions(perMessageCompressionOffers=[PerMessageDeflateOffer()], perMessageCompressionAccept=accept)
     await loop.create_connection(factory, factory.host, factory.port, ssl=trust(CA))
