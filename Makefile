@@ -9,6 +9,7 @@ CC ?= cc
 PKG_CONFIG ?= pkg-config
 PACKAGES_COMMON := libevent_core libcrypto libbsd
 PACKAGES_SERVER := libssl jansson zlib
+PACKAGES_BROKER := hiredis libevent_extra
 PACKAGES_TEST := check
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
@@ -43,7 +44,7 @@ LDFLAGS += $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
 COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
 SERVER_DIRS := net http ws auth conn hub proto page admin worker master
 SERVER_SRC := $(wildcard $(SERVER_DIRS:%=server/%/*.c))
-BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c))
+BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/redis/*.c))
 UNIT_SRC := $(wildcard tests/unit/*.c)
 PAGE_FILES := $(wildcard server/page/*.html server/page/*.css server/page/*.js server/page/*.svg)
 
@@ -63,6 +64,7 @@ FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(w
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))
 LIBS_SERVER = $(shell $(PKG_CONFIG) --libs $(PACKAGES_SERVER))
+LIBS_BROKER = $(shell $(PKG_CONFIG) --libs $(PACKAGES_BROKER))
 LIBS_TEST = $(shell $(PKG_CONFIG) --libs $(PACKAGES_TEST)) -lpthread
 
 ifndef V
@@ -78,10 +80,10 @@ $(BIN)/herold: $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
 $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
-	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_BROKER)
 
 $(BUILD)/unit: $(UNIT_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
-	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_TEST)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_BROKER) $(LIBS_TEST)
 
 $(BIN)/herold-load: $(LOAD_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
@@ -116,6 +118,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 
 # The page is part of the program.
 $(BUILD)/server/page/assets.o: $(PAGE_FILES)
+# And the scripts of the broker.
+$(BUILD)/broker/redis/redis_scripts.o: $(wildcard broker/redis/lua/*.lua)
 
 # Every tests/unit/test_NAME.c exports suite_NAME().
 $(BUILD)/suites.tbl: $(UNIT_SRC)

@@ -190,16 +190,23 @@ static void on_connection(int fd, short ready UNUSED, void *arg) {
 }
 
 struct broker *broker_new(struct evloop *loop, int listen_fd, const struct broker_settings *settings) {
-	struct broker *b = mem_zalloc(sizeof(*b));
+	struct engine_setup setup = { settings->limits, loop, settings->config };
 	uint64_t now = evloop_now_ms(loop);
+	struct router *router = router_new(settings->engine, &setup, settings->crash_grace_ms, now, evloop_wall_ms(loop));
+	struct broker *b;
 
+	if (router == NULL) {
+		close(listen_fd);
+		return NULL;
+	}
+	b = mem_zalloc(sizeof(*b));
 	b->loop = loop;
+	b->router = router;
 	b->settings = *settings;
 	b->link_settings.message_max_bytes = settings->message_max_bytes;
 	b->link_settings.queue_max_bytes = settings->queue_max_bytes;
 	b->link_settings.on_message = on_message;
 	b->link_settings.arg = b;
-	b->router = router_new(settings->engine, &settings->limits, settings->crash_grace_ms, now, evloop_wall_ms(loop));
 	b->listen_fd = listen_fd;
 	b->next_link_id = 1;
 	b->start_ms = b->ticked_ms = now;
@@ -269,6 +276,7 @@ void broker_turn_end(struct broker *b) {
 	size_t queued = 0;
 
 	reap(b);
+	router_turn_end(b->router);
 	is_awaited = flush_all(b);
 	list_for_each(it, &b->links) {
 		struct link *l = list_entry(it, struct held_link, in_broker)->link;

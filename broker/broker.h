@@ -26,9 +26,10 @@ struct broker_settings {
 	size_t message_max_bytes, queue_max_bytes;	/* of a link */
 	uint32_t crash_grace_ms;
 	unsigned expected_links;	/* how many settle */
+	const struct config *config;	/* borrowed for life, for the engine */
 };
 
-/* Takes listen_fd: a listening unix socket. Returns owned. */
+/* Takes listen_fd: a listening unix socket. Returns owned; NULL when the engine cannot be made (logged). */
 struct broker *broker_new(struct evloop *loop, int listen_fd, const struct broker_settings *settings) MUST_CHECK;
 void broker_free(struct broker **b);
 /* Has to be called at the end of every turn. */

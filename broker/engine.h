@@ -1,7 +1,7 @@
 /*
  * engine - where order, history, presence and idempotency of channels live
  *
- * Implementations: engine_memory (in this process); later Redis. The router calls down through struct engine_ops; results and
+ * Implementations: engine_memory (in this process), engine_redis (for many hosts). The router calls down through struct engine_ops; results and
  * events come up through struct engine_events, at once or later. Only ids travel: a ticket names link and request, a holder
  * names a link.
  *
@@ -12,6 +12,8 @@
 #define BROKER_ENGINE_H
 
 #include "common/ipc/ipc_msg.h"
+#include "common/svc/config.h"
+#include "common/svc/evloop.h"
 
 struct engine;
 
@@ -39,11 +41,18 @@ struct engine_limits {
 	size_t reply_max_bytes;		/* no list in an answer gets larger */
 };
 
+/* loop and config: of engines that do more than remember; borrowed for life. */
+struct engine_setup {
+	struct engine_limits limits;
+	struct evloop *loop;
+	const struct config *config;
+};
+
 /* Slices in arguments are borrowed until the call returns. */
 struct engine_ops {
 	const char *name;
-	/* Returns owned. */
-	struct engine *(*create)(const struct engine_limits *limits, const struct engine_events *events, void *arg,
+	/* Returns owned; NULL when the configuration cannot be used (logged). */
+	struct engine *(*create)(const struct engine_setup *setup, const struct engine_events *events, void *arg,
 	    uint64_t now_ms, uint64_t wall_ms);
 	void (*destroy)(struct engine **e);
 	/* This host's first interest in the channel, and its last. */
@@ -61,8 +70,10 @@ struct engine_ops {
 	void (*channels)(struct engine *e, struct ticket t, const struct ipc_channels *c);
 	/* At least every 100 ms, and at the start of every turn: the engine knows no clock of its own. */
 	void (*tick)(struct engine *e, uint64_t now_ms, uint64_t wall_ms);
+	/* At the end of a turn, before the links are flushed. NULL: nothing to do. */
+	void (*turn_end)(struct engine *e);
 };
 
-extern const struct engine_ops engine_memory;
+extern const struct engine_ops engine_memory, engine_redis;
 
 #endif

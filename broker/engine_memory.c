@@ -75,8 +75,9 @@ static void on_left(struct presence *p, struct slice member, struct slice info, 
 	e->events->left(e->arg, &left);
 }
 
-static struct engine *memory_create(const struct engine_limits *limits, const struct engine_events *events, void *arg,
+static struct engine *memory_create(const struct engine_setup *setup, const struct engine_events *events, void *arg,
     uint64_t now_ms, uint64_t wall_ms) {
+	const struct engine_limits *limits = &setup->limits;
 	struct engine *e = mem_zalloc(sizeof(*e));
 
 	e->limits = *limits;

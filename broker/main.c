@@ -84,7 +84,8 @@ static unsigned expected_links(const struct config *c) {
 }
 
 static struct broker_settings settings_of(const struct config *c) {
-	struct broker_settings s = { .engine = &engine_memory };
+	static const struct engine_ops *const engines[] = { [ENGINE_MEMORY] = &engine_memory, [ENGINE_REDIS] = &engine_redis };
+	struct broker_settings s = { .engine = engines[c->engine], .config = c };
 
 	s.message_max_bytes = config_link_message_bytes(c);
 	s.queue_max_bytes = (size_t)c->link_queue_bytes;
@@ -133,6 +134,10 @@ static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	struct broker *b = broker_new(loop, listen_fd, &settings);
 	struct evloop_io signals = { 0 };
 
+	if (b == NULL) {
+		evloop_free(&loop);
+		return EXIT_FAILURE;
+	}
 	evloop_io_start(loop, &signals, signal_fd, EVLOOP_READ, on_signal, loop);
 	evloop_on_turn_end(loop, turn_end, b);
 	atomic_store(&stats_own->is_ready, 1);

@@ -143,16 +143,18 @@ static const struct engine_events events = {
 	.channel_list = on_channel_list,
 };
 
-struct router *router_new(const struct engine_ops *ops, const struct engine_limits *limits, uint32_t crash_grace_ms, uint64_t now_ms,
+struct router *router_new(const struct engine_ops *ops, const struct engine_setup *setup, uint32_t crash_grace_ms, uint64_t now_ms,
     uint64_t wall_ms) {
 	struct router *r = mem_zalloc(sizeof(*r));
 
 	r->ops = ops;
 	r->crash_grace_ms = crash_grace_ms;
-	r->data_max_bytes = limits->reply_max_bytes;
+	r->data_max_bytes = setup->limits.reply_max_bytes;
 	htab_init(&r->routes, route_key);
 	htab_init(&r->links, link_key);
-	r->engine = ops->create(limits, &events, r, now_ms, wall_ms);
+	r->engine = ops->create(setup, &events, r, now_ms, wall_ms);
+	if (r->engine == NULL)
+		router_free(&r);
 	return r;
 }
 
@@ -160,7 +162,8 @@ void router_free(struct router **r) {
 	if (*r == NULL)
 		return;
 	BUG_ON((*r)->links.count > 0 || (*r)->routes.count > 0);
-	(*r)->ops->destroy(&(*r)->engine);
+	if ((*r)->engine != NULL)
+		(*r)->ops->destroy(&(*r)->engine);
 	htab_fini(&(*r)->routes);
 	htab_fini(&(*r)->links);
 	mem_free(*r);
@@ -169,6 +172,11 @@ void router_free(struct router **r) {
 
 void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {
 	r->ops->tick(r->engine, now_ms, wall_ms);
+}
+
+void router_turn_end(struct router *r) {
+	if (r->ops->turn_end != NULL)
+		r->ops->turn_end(r->engine);
 }
 
 /* --- interests --- */

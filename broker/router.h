@@ -14,12 +14,14 @@
 
 struct router;
 
-/* Returns owned; makes the engine. crash_grace_ms: how long members of a lost link stay. */
-struct router *router_new(const struct engine_ops *ops, const struct engine_limits *limits, uint32_t crash_grace_ms, uint64_t now_ms,
+/* Returns owned, with its engine made; NULL when that cannot be (logged). crash_grace_ms: how long members of a lost link stay. */
+struct router *router_new(const struct engine_ops *ops, const struct engine_setup *setup, uint32_t crash_grace_ms, uint64_t now_ms,
     uint64_t wall_ms) MUST_CHECK;
 /* All links were removed. */
 void router_free(struct router **r);
 void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms);
+/* Before the links are flushed. */
+void router_turn_end(struct router *r);
 
 void router_add_link(struct router *r, struct link *l);
 /* Outside of the router's callbacks only: at the end of a turn. */

@@ -19,8 +19,8 @@ static const struct config_option options[] = {
 	{ #name, OPTION_IS_ENUM, offsetof(struct config, name), def, 0, 0, UNIT_count, values, OPTION_##reload, false, help },
 #define OPTION_TEXT(name, def, secret, reload, help) \
 	{ #name, OPTION_IS_TEXT, offsetof(struct config, name), def, 0, 0, UNIT_count, "", OPTION_##reload, OPTION_##secret, help },
-#define OPTION_LIST(name, def, reload, help) \
-	{ #name, OPTION_IS_LIST, offsetof(struct config, name), def, 0, 0, UNIT_count, "", OPTION_##reload, false, help },
+#define OPTION_LIST(name, def, secret, reload, help) \
+	{ #name, OPTION_IS_LIST, offsetof(struct config, name), def, 0, 0, UNIT_count, "", OPTION_##reload, OPTION_##secret, help },
 #include "common/svc/options.tbl"
 };
 

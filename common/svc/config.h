@@ -20,12 +20,12 @@ struct config {
 #define OPTION_INT(name, def, min, max, unit, reload, help) int64_t name;
 #define OPTION_ENUM(name, def, values, reload, help) int name;
 #define OPTION_TEXT(name, def, secret, reload, help) char *name;
-#define OPTION_LIST(name, def, reload, help) struct text_list name;
+#define OPTION_LIST(name, def, secret, reload, help) struct text_list name;
 #include "common/svc/options.tbl"
 };
 
 /* The values of the options that are enumerations, in the order of their table rows. */
-enum config_engine { ENGINE_MEMORY = 0 };
+enum config_engine { ENGINE_MEMORY = 0, ENGINE_REDIS };
 enum config_compression { COMPRESSION_OFF = 0, COMPRESSION_SHARED, COMPRESSION_DEDICATED };
 enum config_switch { SWITCH_OFF = 0, SWITCH_ON };
 enum config_tls_client { TLS_CLIENT_REQUIRED = 0, TLS_CLIENT_OPTIONAL };

@@ -87,6 +87,25 @@ static void add_json_text(struct buf *out, struct slice s) {
 	buf_add_u8(out, '"');
 }
 
+/* Of a URL that is a secret, only what is before the @ is one. */
+static void add_masked_url(struct buf *out, struct slice url) {
+	const char *text = (const char *)url.ptr;
+	const char *at = memrchr(text, '@', url.len), *slashes = at != NULL ? memmem(text, url.len, "://", 3) : NULL;
+	struct buf masked;
+
+	if (at == NULL) {
+		add_json_text(out, url);
+		return;
+	}
+	buf_init(&masked, SIZE_MAX);
+	if (slashes != NULL && slashes < at)
+		buf_add(&masked, slice_of(url.ptr, (size_t)(slashes + 3 - text)));
+	buf_add_text(&masked, "***");
+	buf_add(&masked, slice_skip(url, (size_t)(at - text)));
+	add_json_text(out, buf_slice(&masked));
+	buf_fini(&masked);
+}
+
 static void add_json_value(const struct config *c, const struct config_option *o, struct buf *out) {
 	const void *value = config_value(c, o);
 	const struct text_list *list = value;
@@ -109,7 +128,10 @@ static void add_json_value(const struct config *c, const struct config_option *o
 		for (size_t i = 0; i < list->count; i++) {
 			if (i > 0)
 				buf_add_text(out, ", ");
-			add_json_text(out, slice_text(list->item[i]));
+			if (o->is_secret)
+				add_masked_url(out, slice_text(list->item[i]));
+			else
+				add_json_text(out, slice_text(list->item[i]));
 		}
 		buf_add_u8(out, ']');
 		break;

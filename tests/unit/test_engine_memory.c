@@ -507,7 +507,7 @@ START_TEST(random_steps) {
 	seed = 4711 + (unsigned)_i;
 	now = swept = 123456;
 	model = mem_zalloc(CHANNELS * sizeof(*model));
-	engine = engine_memory.create(&limits, &events, NULL, now, now + 1000000);
+	engine = engine_memory.create(&(struct engine_setup){ .limits = limits }, &events, NULL, now, now + 1000000);
 	for (int i = 0; i < 12000; i++)
 		step();
 	engine_memory.destroy(&engine);
@@ -527,7 +527,7 @@ START_TEST(answers_are_bounded) {
 
 	small.reply_max_bytes = 1500;
 	model = mem_zalloc(CHANNELS * sizeof(*model));
-	engine = engine_memory.create(&small, &events, NULL, 0, 0);
+	engine = engine_memory.create(&(struct engine_setup){ .limits = small }, &events, NULL, 0, 0);
 	for (int i = 0; i < 10; i++) {
 		memset(&up, 0, sizeof(up));
 		engine_memory.publish(engine, ticket, &p);
@@ -565,7 +565,7 @@ START_TEST(tiny_channels_are_bounded) {
 
 	quiet.publication = ignore_publication;
 	small.history_total_bytes = total;
-	engine = engine_memory.create(&small, &quiet, NULL, 0, 0);
+	engine = engine_memory.create(&(struct engine_setup){ .limits = small }, &quiet, NULL, 0, 0);
 	for (int i = 0; i < 200000; i++) {
 		struct ipc_publish p = { .channel = slice_text(name), .flags = i % 3 == 0 ? IPC_NO_HISTORY : 0, .data = slice_text("x") };
 
