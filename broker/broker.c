@@ -123,6 +123,12 @@ static void on_message(struct link *l, enum ipc_type type, const union ipc_any *
 		router_on_message(b->router, l, type, message);
 }
 
+static void on_open(struct link *l, void *arg) {
+	struct broker *b = arg;
+
+	router_on_open(b->router, l);
+}
+
 static void note_refused(struct broker *b, const char *why, const struct ucred *peer) {
 	uint64_t now = evloop_now_ms(b->loop);
 
@@ -206,6 +212,7 @@ struct broker *broker_new(struct evloop *loop, int listen_fd, const struct broke
 	b->link_settings.message_max_bytes = settings->message_max_bytes;
 	b->link_settings.queue_max_bytes = settings->queue_max_bytes;
 	b->link_settings.on_message = on_message;
+	b->link_settings.on_open = on_open;
 	b->link_settings.arg = b;
 	b->listen_fd = listen_fd;
 	b->next_link_id = 1;

@@ -72,6 +72,10 @@ struct engine_ops {
 	void (*tick)(struct engine *e, uint64_t now_ms, uint64_t wall_ms);
 	/* At the end of a turn, before the links are flushed. NULL: nothing to do. */
 	void (*turn_end)(struct engine *e);
+	/* Why it cannot work now, in a sentence of readyz, borrowed until the next call; NULL: it can. NULL: it always can. */
+	const char *(*trouble)(const struct engine *e);
+	/* Appends a JSON array of what the cluster's nodes say of themselves. NULL: there is one host. */
+	void (*nodes)(const struct engine *e, struct buf *out);
 };
 
 extern const struct engine_ops engine_memory, engine_redis;

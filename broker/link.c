@@ -73,6 +73,7 @@ static void take_hello(struct link *l, const struct ipc_hello *hello) {
 	l->has_said_hello = true;
 	log_line(LOG_INFO, "link open", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot),
 	    LF_U("link_pid", l->pid));
+	l->settings->on_open(l, l->settings->arg);
 }
 
 /* Answers fill the queue as deliveries do, but for these the worker can wait: it is not listened to while half of the queue
@@ -130,6 +131,10 @@ uint64_t link_id(const struct link *l) {
 
 bool link_has_said_hello(const struct link *l) {
 	return l->has_said_hello;
+}
+
+uint8_t link_role(const struct link *l) {
+	return l->role;
 }
 
 bool link_is_lost(const struct link *l) {

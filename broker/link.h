@@ -20,6 +20,8 @@ struct link_settings {
 	size_t message_max_bytes, queue_max_bytes;
 	/* Not called for hello, and not for a lost link. The message is borrowed until it returns. */
 	void (*on_message)(struct link *l, enum ipc_type type, const union ipc_any *message, void *arg);
+	/* It has said hello. */
+	void (*on_open)(struct link *l, void *arg);
 	void *arg;
 };
 
@@ -29,6 +31,8 @@ void link_free(struct link **l);
 
 uint64_t link_id(const struct link *l);
 bool link_has_said_hello(const struct link *l);
+/* enum process_kind. After hello. */
+uint8_t link_role(const struct link *l);
 bool link_is_lost(const struct link *l);
 /* Monotonic. */
 uint64_t link_start_ms(const struct link *l);

@@ -3,6 +3,9 @@
 
 #include "common/base/htab.h"
 #include "common/base/mem.h"
+#include "common/svc/stats.h"
+
+enum { STATE_CHECK_MS = 100 };
 
 struct router {
 	const struct engine_ops *ops;
@@ -10,6 +13,8 @@ struct router {
 	struct htab routes, links;
 	uint32_t crash_grace_ms;
 	size_t data_max_bytes;
+	uint64_t state_checked_ms;
+	struct rcbuf *state;	/* owned; what the admin process knows of the engine, encoded; NULL before the first */
 };
 
 /* A channel that somebody wants. */
@@ -143,6 +148,58 @@ static const struct engine_events events = {
 	.channel_list = on_channel_list,
 };
 
+/* --- how the engine is --- */
+
+/* Returns owned, or NULL without memory. */
+static struct rcbuf *encode_state(struct router *r) {
+	const char *trouble = r->ops->trouble != NULL ? r->ops->trouble(r->engine) : NULL;
+	struct ipc_engine_state state = { .engine = slice_text(r->ops->name) };
+	struct rcbuf *encoded;
+	struct buf nodes;
+
+	buf_init(&nodes, r->data_max_bytes);
+	if (r->ops->nodes != NULL)
+		r->ops->nodes(r->engine, &nodes);
+	if (trouble != NULL)
+		state.trouble = slice_text(trouble);
+	state.nodes = buf_slice(&nodes);
+	atomic_store(&stats_own->is_ready, trouble == NULL);
+	encoded = ipc_encode(IPC_engine_state, &state);
+	buf_fini(&nodes);
+	return encoded;
+}
+
+static void check_state(struct router *r) {
+	struct rcbuf *state = encode_state(r);
+
+	if (state == NULL || (r->state != NULL && slice_eq(rcbuf_slice(state), rcbuf_slice(r->state)))) {
+		rcbuf_unref(&state);
+		return;
+	}
+	rcbuf_unref(&r->state);
+	r->state = state;
+	for (struct htab_node *n = htab_next(&r->links, NULL); n != NULL; n = htab_next(&r->links, n))
+		router_on_open(r, htab_entry(n, struct routed_link, node)->link);
+}
+
+void router_on_open(struct router *r, struct link *l) {
+	if (r->state != NULL && link_has_said_hello(l) && link_role(l) == PROCESS_ADMIN)
+		link_send_shared(l, r->state);
+}
+
+void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {
+	r->ops->tick(r->engine, now_ms, wall_ms);
+	if (now_ms < r->state_checked_ms + STATE_CHECK_MS)
+		return;
+	r->state_checked_ms = now_ms;
+	check_state(r);
+}
+
+void router_turn_end(struct router *r) {
+	if (r->ops->turn_end != NULL)
+		r->ops->turn_end(r->engine);
+}
+
 struct router *router_new(const struct engine_ops *ops, const struct engine_setup *setup, uint32_t crash_grace_ms, uint64_t now_ms,
     uint64_t wall_ms) {
 	struct router *r = mem_zalloc(sizeof(*r));
@@ -155,6 +212,8 @@ struct router *router_new(const struct engine_ops *ops, const struct engine_setu
 	r->engine = ops->create(setup, &events, r, now_ms, wall_ms);
 	if (r->engine == NULL)
 		router_free(&r);
+	else
+		check_state(r);
 	return r;
 }
 
@@ -166,17 +225,9 @@ void router_free(struct router **r) {
 		(*r)->ops->destroy(&(*r)->engine);
 	htab_fini(&(*r)->routes);
 	htab_fini(&(*r)->links);
+	rcbuf_unref(&(*r)->state);
 	mem_free(*r);
 	*r = NULL;
-}
-
-void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {
-	r->ops->tick(r->engine, now_ms, wall_ms);
-}
-
-void router_turn_end(struct router *r) {
-	if (r->ops->turn_end != NULL)
-		r->ops->turn_end(r->engine);
 }
 
 /* --- interests --- */

@@ -2,7 +2,7 @@
  * router - which link wants what of which channel, and the way of the engine's results and events to the links
  *
  * Does:      channel -> interested links: a publication crosses to a link once and is encoded once; tells the engine of a channel's
- *            first and last interest.
+ *            first and last interest, and the admin process how the engine is.
  * Does not:  receive, own links, or know where channels live.
  * Lifetime:  one per broker; links are borrowed between router_add_link() and router_remove_link().
  */
@@ -24,6 +24,8 @@ void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms);
 void router_turn_end(struct router *r);
 
 void router_add_link(struct router *r, struct link *l);
+/* It has said hello. */
+void router_on_open(struct router *r, struct link *l);
 /* Outside of the router's callbacks only: at the end of a turn. */
 void router_remove_link(struct router *r, struct link *l);
 /* A request of a worker. Refuses (link_lose_bad) what no worker sends. */

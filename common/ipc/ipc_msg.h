@@ -10,7 +10,7 @@
 #include "common/base/rcbuf.h"
 #include "common/base/wire.h"
 
-enum { IPC_VERSION = 2, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
+enum { IPC_VERSION = 3, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
 
 enum ipc_type {
 	IPC_NONE = 0,

@@ -27,32 +27,35 @@ static bool is_ready(const struct stats_map *m, enum process_kind kind, int slot
 	return b != NULL && atomic_load(&b->is_ready);
 }
 
-/* NULL: ready. Else what is missing. */
-static const char *not_ready_because(const struct admin *a) {
+/* Empty: ready. Else what is missing, borrowed until the end of the turn. */
+static struct slice not_ready_because(const struct admin *a) {
 	int workers = atomic_load(&a->stats->host.workers);
+	struct slice trouble = hub_engine(a->hub).trouble;
 
 	if (atomic_load(&a->stats->host.is_draining))
-		return "the server is going away";
+		return slice_text("the server is going away");
+	if (trouble.len > 0)
+		return trouble;
 	if (!is_ready(a->stats, PROCESS_BROKER, 0))
-		return "the broker is not ready";
+		return slice_text("the broker is not ready");
 	if (!hub_is_linked(a->hub))
-		return "the broker cannot be reached";
+		return slice_text("the broker cannot be reached");
 	for (int slot = 0; slot < workers; slot++) {
 		if (!is_ready(a->stats, PROCESS_WORKER, slot))
-			return "a worker is not ready";
+			return slice_text("a worker is not ready");
 	}
-	return NULL;
+	return SLICE_EMPTY;
 }
 
 void admin_readyz(struct conn *c, const struct http_request *r, struct slice body) {
-	const char *why = not_ready_because(admin_of(c));
+	struct slice why = not_ready_because(admin_of(c));
 
 	(void)r;
 	(void)body;
-	if (why == NULL)
+	if (why.len == 0)
 		admin_respond_json(c, 200, json_pack("{s:s}", "status", "ready"));
 	else
-		admin_respond_json(c, 503, json_pack("{s:s, s:s}", "status", "not ready", "reason", why));
+		admin_respond_json(c, 503, json_pack("{s:s, s:s%}", "status", "not ready", "reason", why.ptr, why.len));
 }
 
 static json_t *process_json(const struct stats_block *b, uint64_t wall_ms) {
@@ -131,16 +134,21 @@ static json_t *counters_json(const struct stats_map *m) {
 	return o;
 }
 
+static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };
+
 static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	uint64_t start = atomic_load(&a->stats->host.start_wall_ms);
-	const char *why = not_ready_because(a);
+	struct slice why = not_ready_because(a);
+	struct hub_engine engine = hub_engine(a->hub);
 	json_t *restarts = json_object();
 	json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s, s:[], s:n}", "version", HEROLD_VERSION, "uptime_seconds",
-	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "ready", why == NULL, "draining",
-	    atomic_load(&a->stats->host.is_draining), "engine", "memory", "workers", "broker");
+	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "ready", why.len == 0, "draining",
+	    atomic_load(&a->stats->host.is_draining), "engine", engines[a->config->engine], "workers", "broker");
 
-	if (why != NULL)
-		json_object_set_new(o, "not_ready_because", json_string(why));
+	if (why.len > 0)
+		json_object_set_new(o, "not_ready_because", json_stringn((const char *)why.ptr, why.len));
+	if (engine.nodes.len > 0)
+		json_object_set_new(o, "nodes", json_loadb((const char *)engine.nodes.ptr, engine.nodes.len, 0, NULL));
 	for (int i = STATS_RETIRED + 1; i < STATS_BLOCKS; i++)
 		add_process(o, &a->stats->block[i], wall_ms);
 	json_object_set_new(restarts, "broker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_BROKER])));

@@ -215,6 +215,7 @@ static void bus_on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const 
 		case IPC_deliver:
 		case IPC_joined:
 		case IPC_left:
+		case IPC_engine_state:
 			b->ops->on_message(type, message, b->arg);
 			return;
 		case IPC_snapshot:

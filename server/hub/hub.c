@@ -49,6 +49,27 @@ static void hub_on_member(struct hub *h, const struct hub_member_event *event) {
 		delivery_member_event(&h->delivery, ch, event);
 }
 
+static void hub_on_engine(struct hub *h, const struct ipc_engine_state *m) {
+	size_t size = ipc_size(IPC_engine_state, m);
+	uint8_t *bytes;
+
+	buf_reset(&h->engine);
+	bytes = buf_reserve(&h->engine, size);
+	if (bytes == NULL)
+		return;
+	ipc_write(IPC_engine_state, m, bytes);
+	h->engine.len = size;
+}
+
+struct hub_engine hub_engine(const struct hub *h) {
+	struct slice body = slice_skip(buf_slice(&h->engine), IPC_HEADER_BYTES);
+	union ipc_any m;
+
+	if (h->engine.len == 0 || !ipc_decode(IPC_engine_state, body, &m))
+		return (struct hub_engine){ .name = SLICE_EMPTY };
+	return (struct hub_engine){ m.engine_state.engine, m.engine_state.trouble, m.engine_state.nodes };
+}
+
 static void hub_on_message(enum ipc_type type, const union ipc_any *m, void *arg) {
 	struct hub *h = arg;
 
@@ -57,6 +78,8 @@ static void hub_on_message(enum ipc_type type, const union ipc_any *m, void *arg
 	} else if (type == IPC_joined) {
 		hub_on_member(h, &(struct hub_member_event){ .channel = m->joined.channel, .member = m->joined.member,
 		    .info = m->joined.info, .member_count = m->joined.member_count, .is_join = true });
+	} else if (type == IPC_engine_state) {
+		hub_on_engine(h, &m->engine_state);
 	} else {
 		hub_on_member(h, &(struct hub_member_event){ .channel = m->left.channel, .member = m->left.member,
 		    .info = m->left.info, .member_count = m->left.member_count });
@@ -75,6 +98,7 @@ static void hub_on_down(const char *why, void *arg) {
 
 	log_line(LOG_WARN, "the link to the broker is lost", LF_TEXT("why", why), LF_U("unanswered", h->pending),
 	    LF_U("channels", h->channels.table.count));
+	buf_reset(&h->engine);
 	resync_on_down(h);
 }
 
@@ -113,6 +137,7 @@ struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, co
 	list_init(&h->members);
 	list_init(&h->answerable);
 	list_init(&h->orphans);
+	buf_init(&h->engine, SIZE_MAX);
 	channels_init(&h->channels, loop, settings->linger_ms, hub_on_drop, h);
 	delivery_init(&h->delivery, loop, forms, form_count, settings->link_message_bytes,
 	    &settings->deflate);
@@ -137,6 +162,7 @@ void hub_free(struct hub **hp) {
 	channels_fini(&h->channels);
 	delivery_fini(&h->delivery);
 	recent_fini(&h->recent);
+	buf_fini(&h->engine);
 	mem_free(h);
 }
 

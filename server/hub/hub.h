@@ -85,6 +85,15 @@ void hub_free(struct hub **h);
 /* End of a turn, before the connections are flushed: hands out what was gathered, flushes the link. */
 void hub_turn_end(struct hub *h);
 bool hub_is_linked(const struct hub *h);
+
+/* What the broker has said of its engine; in the admin process. */
+struct hub_engine {
+	struct slice name;	/* empty: nothing yet */
+	struct slice trouble;	/* why it cannot work now; empty: it can */
+	struct slice nodes;	/* JSON array of the cluster's nodes; empty: one host */
+};
+/* Borrowed until the end of the turn. */
+struct hub_engine hub_engine(const struct hub *h);
 /* Requests still without an answer. */
 size_t hub_pending(const struct hub *h);
 

@@ -40,6 +40,7 @@ struct hub {
 	struct list answerable;	/* struct request: to be answered at the end of the turn without asking */
 	struct list orphans;	/* struct request: nobody waits any more, but what they do must be undone */
 	size_t pending;
+	struct buf engine;	/* the last engine_state, as it came on the link; empty: none */
 };
 
 /* --- hub --- */

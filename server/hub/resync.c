@@ -56,11 +56,15 @@ static void resync_fill(struct hub *h, struct channel *ch, const struct ipc_snap
 	}
 }
 
-/* History does not reach back. In a new epoch everything is news, so what is there is asked for from its start. */
+/* History does not reach back. In a new epoch everything is news: what the broker says is, or, when it does not know, what is there
+ * from its start, which is asked for. */
 static void resync_jump(struct hub *h, struct channel *ch, const struct ipc_snapshot *s) {
-	bool is_from_start = s->offset > 0 && !slice_eq(channel_epoch(ch), s->epoch);
+	struct slice rest = s->publications;
+	struct ipc_publication first;
+	bool has_news = ipc_next_publication(&rest, &first) && first.offset > 0;
+	bool is_from_start = !has_news && s->offset > 0 && !slice_eq(channel_epoch(ch), s->epoch);
 
-	if (!channel_set_position(ch, s->epoch, is_from_start ? 0 : s->offset)) {
+	if (!channel_set_position(ch, s->epoch, has_news ? first.offset - 1 : is_from_start ? 0 : s->offset)) {
 		resync_channel(h, ch);
 		hub_bad_message(h, "a snapshot with an epoch that is none");
 		return;
@@ -68,7 +72,9 @@ static void resync_jump(struct hub *h, struct channel *ch, const struct ipc_snap
 	h->resync.lost++;
 	stat_add(STAT_link_gaps_lost, 1);
 	delivery_reset(&h->delivery, ch);
-	if (is_from_start)
+	if (has_news)
+		resync_fill(h, ch, s);
+	else if (is_from_start)
 		resync_channel(h, ch);
 	else
 		ch->state = CHANNEL_LIVE;
