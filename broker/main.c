@@ -140,7 +140,8 @@ static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	}
 	evloop_io_start(loop, &signals, signal_fd, EVLOOP_READ, on_signal, loop);
 	evloop_on_turn_end(loop, turn_end, b);
-	log_line(LOG_INFO, "broker serves", LF_TEXT("engine", settings.engine->name));
+	atomic_store(&stats_own->is_ready, 1);
+	log_line(LOG_INFO, "broker is ready", LF_TEXT("engine", settings.engine->name));
 	evloop_run(loop);
 	log_text(LOG_INFO, "broker ends");
 	evloop_io_stop(&signals);

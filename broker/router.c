@@ -163,7 +163,6 @@ static struct rcbuf *encode_state(struct router *r) {
 	if (trouble != NULL)
 		state.trouble = slice_text(trouble);
 	state.nodes = buf_slice(&nodes);
-	atomic_store(&stats_own->is_ready, trouble == NULL);
 	encoded = ipc_encode(IPC_engine_state, &state);
 	buf_fini(&nodes);
 	return encoded;
