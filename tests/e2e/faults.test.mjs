@@ -1,59 +1,15 @@
 // What happens when processes die or stand still under load: 200 clients chat, and the books must balance.
 import assert from 'node:assert/strict'
 
-import { Crowd } from './support/crowd.mjs'
 import { sleep, story, waitFor } from './support/herold.mjs'
+import { amidChat, isSanitized } from './support/load.mjs'
 
 const OPTIONS = { workers: 3, room_history: 2000, client_channels: 20 }
-const SANITIZED = (process.env.BIN ?? '').includes('asan')
-const WARM_UP_MS = 1500
-const AFTER_MS = 2500
 
-/** Starts a crowd, lets it chat, calls fault(herold, crowd), lets it chat on, and balances the books. */
+/** A story in which fault(herold, crowd, t) happens amid the chat of a crowd. */
 function underLoad(name, settings, fault) {
-	story(name, { timeout: 120000, options: { ...OPTIONS, ...settings.options } }, async (herold, t) => {
-		const crowd = new Crowd(`${herold.wsUrl}/ws`, settings.crowd)
-
-		try {
-			await waitFor(() => crowd.inside === crowd.members.length, 'everybody is in', 20000)
-			crowd.start()
-			await sleep(WARM_UP_MS)
-			const began = Date.now()
-
-			await fault(herold, crowd, t)
-			await sleep(AFTER_MS)
-			crowd.stopPublishing()
-			await waitFor(() => crowd.unsettled === 0 && crowd.inside === crowd.members.length, 'a final word on every message', 30000)
-			await settleDeliveries(crowd)
-			const seconds = (Date.now() - began + WARM_UP_MS) / 1000
-			const counts = crowd.check()
-
-			t.diagnostic(JSON.stringify({ ...counts, perSecond: Math.round(counts.published / seconds), reconnected: crowd.reconnected,
-				recovered: crowd.sum('recovered'), resets: crowd.sum('resets'), uncertainAsked: crowd.uncertainAsked }))
-			assert.ok(counts.acknowledged > (settings.acknowledged ?? 0.8) * counts.published, 'most messages are acknowledged')
-			if (!SANITIZED)
-				assert.ok(counts.published / seconds >= 200, `200 messages a second, not ${counts.published / seconds}`)
-		} catch (error) {
-			t.diagnostic(`unsettled: ${crowd.unsettled}, inside: ${crowd.inside}, surprises: ${crowd.surprises.slice(0, 5)}`)
-			throw error
-		} finally {
-			crowd.end()
-		}
-	})
-}
-
-/** No delivery is under way any more: the count stands still. */
-async function settleDeliveries(crowd) {
-	let last = -1
-
-	await waitFor(async () => {
-		const now = crowd.members.reduce((n, m) => n + [...m.seen.values()].reduce((k, list) => k + list.length, 0), 0)
-		const isStill = now === last
-
-		last = now
-		await sleep(200)
-		return isStill
-	}, 'deliveries come to an end', 30000)
+	story(name, { timeout: 120000, options: { ...OPTIONS, ...settings.options } }, (herold, t) => amidChat(t, [`${herold.wsUrl}/ws`],
+		{ ...settings, crowd: { clients: 200, ...settings.crowd } }, (crowd) => fault(herold, crowd, t)))
 }
 
 /** The milliseconds until the first acknowledgement of a message after now. */
@@ -97,7 +53,7 @@ underLoad('kill -9 of the broker', {}, async (herold, crowd, t) => {
 	const ms = await untilChatWorks(crowd)
 
 	t.diagnostic(`chat works again after ${ms} ms`)
-	if (!SANITIZED)
+	if (!isSanitized)
 		assert.ok(ms < 2000, `within 2 s, not ${ms} ms`)
 	await waitFor(() => crowd.members.every((m) => m.resets >= 1), 'everybody is told of the new epoch')
 	const after = await herold.status()
