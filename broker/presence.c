@@ -229,6 +229,17 @@ void presence_tick(struct presence_store *s, uint64_t now_ms) {
 	wheel_run(&s->graces, now_ms, grace_over, s);
 }
 
+bool presence_find(const struct presence_store *s, const struct presence *p, struct slice member, const uint8_t **token,
+    struct slice *info) {
+	const struct member *m = member_find(s, p, member);
+
+	if (m == NULL)
+		return false;
+	*token = m->token;
+	*info = member_info(m);
+	return true;
+}
+
 void presence_fini(struct presence_store *s, struct presence *p) {
 	while (!list_is_empty(&p->members)) {
 		struct member *m = list_entry(p->members.next, struct member, in_room);

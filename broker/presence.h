@@ -51,6 +51,9 @@ enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint6
 void presence_remove(struct presence_store *s, struct presence *p, uint64_t holder, struct slice member, uint32_t grace_ms,
     uint64_t now_ms);
 void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t grace_ms, uint64_t now_ms);
+/* Who is there, in its grace too: token (IPC_KEY_BYTES) and info, borrowed while it is. False: nobody. */
+bool presence_find(const struct presence_store *s, const struct presence *p, struct slice member, const uint8_t **token,
+    struct slice *info) MUST_CHECK;
 /* Ends the graces that are over. */
 void presence_tick(struct presence_store *s, uint64_t now_ms);
 /* Appends at most `limit` records, as far as `out` has room, behind the member `after` if it is there with this number, else from
