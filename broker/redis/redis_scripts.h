@@ -3,15 +3,17 @@
  *
  * Keys, all with the configured prefix P (default "herold:"), C a channel, N a node (a broker's life):
  *   P g            hash    the generation of this server: t (random text), r (replication id it belongs to), a (address)
- *   P m:C          hash    meta: e (epoch, 8 characters), o (top offset), b (bytes of all data ever), l (of those that are gone)
+ *   P m:C          hash    meta: e (epoch, 8 characters), o (top offset), b (bytes of all data ever), l (of those that are gone),
+ *                          x (when expiries were renewed)
  *   P s:C          stream  history: entry id OFFSET-0, field d: the payload as it was published, field b: meta's b after it
- *   P i:C:KEY      text    "EPOCH OFFSET" of the publication with this idempotency key
- *   P w:C          hash    who: member -> packed {number, token, info, nodes}; field "": packed {life, last event number}
+ *   P i:C:KEY      text    "EPOCH OFFSET" of the publication with this idempotency key; meta's epoch
+ *   P w:C          hash    who: member -> packed {number, token, info, nodes}; field "": packed {life, last event number, last
+ *                          arrival number}; these rise by one each, but not every arrival is an event
  *   P z:C          zset    members by the number of their arrival
  *   P v:C          stream  latest arrivals and departures: entry id NUMBER-0, field d: the payload as it was published
  *   P n            zset    names of channels, all with score 0 (lists by name); those that have expired go when they are met
- *   P l            zset    leases: node -> server time in ms when it ends
- *   P h:N          set     what a node holds: pairs C NUL MEMBER
+ *   P l            zset    leases: node -> server time in ms when it ends; 0: it has, and the node's holds are being ended
+ *   P h:N          set     what a node holds: u16 length of C, C, MEMBER
  *   P j:N          text    what a node says of itself (JSON), with the lease's expiry
  *   P y            hash    beats: last (server time of the last beat of anybody), quiet (nobody is reaped before)
  * Pub/sub channels:
@@ -19,10 +21,10 @@
  *   P p:N          probes of a node
  *
  * Epochs that are reported: meta's e, a dot, the generation's t. Offsets rise by one; meta, stream and names live as long as history
- * and idempotency keys may; a channel's meta that is made anew deletes a stale stream first. Times are the server's (TIME).
+ * and idempotency keys may, and a minute; a channel's meta that is made anew deletes a stale stream first. Times are the server's (TIME).
  *
  * Every script has KEYS[1] = P g and ARGV[1] = the generation that the caller believes in, and fails with the error STALE when
- * it is another one. All others follow behind these two.
+ * it is another one. All others follow behind these two. Numbers are decimal texts; none is above 2^53.
  */
 #ifndef BROKER_REDIS_REDIS_SCRIPTS_H
 #define BROKER_REDIS_REDIS_SCRIPTS_H
