@@ -7,9 +7,10 @@
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
 #include "common/svc/config_option.h"
+#include "common/svc/redis_url.h"
 #include "common/svc/sock.h"
 
-enum { LISTENERS_MAX = 16 };
+enum { LISTENERS_MAX = 16, REDIS_URLS_MAX = 64 };
 #define ENVIRONMENT_PREFIX "HEROLD_"
 
 static const struct config_option options[] = {
@@ -270,6 +271,46 @@ static bool check_tls(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+/* Several servers share the channels: the same one twice would be one. */
+static bool check_redis_urls(const struct config *c, struct errbuf *e) {
+	char name[REDIS_URLS_MAX][SOCK_TEXT_MAX * 3];
+	struct redis_url url;
+	struct errbuf why;
+
+	if (c->redis_url.count == 0 || c->redis_url.count > REDIS_URLS_MAX)
+		return errbuf_set(e, "redis_url: %zu are not allowed, but 1 to %d", c->redis_url.count, REDIS_URLS_MAX);
+	for (size_t i = 0; i < c->redis_url.count; i++) {
+		if (!redis_url_parse(slice_text(c->redis_url.item[i]), &url, &why))
+			return errbuf_set(e, "redis_url: number %zu is not allowed: %.400s", i + 1, why.text);
+		redis_url_name(&url, name[i], sizeof(name[i]));
+		redis_url_fini(&url);
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(name[k], name[i]) == 0)
+				return errbuf_set(e, "redis_url: %.400s stands there twice", name[i]);
+		}
+	}
+	return true;
+}
+
+static bool check_redis(const struct config *c, struct errbuf *e) {
+	struct errbuf why;
+	uint16_t port;
+	char *host;
+
+	if (c->engine != ENGINE_REDIS)
+		return true;
+	if (!check_redis_urls(c, e))
+		return false;
+	for (size_t i = 0; i < c->redis_sentinels.count; i++) {
+		if (!redis_url_parse_host(slice_text(c->redis_sentinels.item[i]), REDIS_SENTINEL_PORT, &host, &port, &why))
+			return errbuf_set(e, "redis_sentinels: \"%.200s\" is not allowed: %.200s", c->redis_sentinels.item[i], why.text);
+		mem_free(host);
+	}
+	if (c->redis_sentinels.count > 0 && c->redis_url.count > 1)
+		return errbuf_set(e, "redis_url: %zu are not allowed beside redis_sentinels, who know one master", c->redis_url.count);
+	return true;
+}
+
 void config_add_unknown_variables(char *const *environment, struct buf *out) {
 	struct variable v;
 
@@ -293,7 +334,7 @@ bool config_check(const struct config *c, struct errbuf *e) {
 		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
-	return check_tls(c, e);
+	return check_tls(c, e) && check_redis(c, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {

@@ -155,6 +155,29 @@ START_TEST(combinations_are_checked) {
 }
 END_TEST
 
+static const struct {
+	const char *url, *sentinels, *why;	/* NULL: allowed */
+} redis[] = {
+	{ "redis://a,redis://a:6380,unix:///run/redis.sock", "", NULL },
+	{ "redis://:secret@a/2", "one:26379,[::1]:1,two", NULL },
+	{ "", "", "redis_url: 0 are not allowed, but 1 to 64" },
+	{ "redis://a,http://:secret@b", "", "redis_url: number 2 is not allowed: it begins with none of redis://, rediss://, unix://" },
+	{ "redis://a,redis://:secret@a:6379", "", "redis_url: a:6379/0 stands there twice" },
+	{ "redis://a", "one,redis://two", "redis_sentinels: \"redis://two\" is not allowed: the port is none, 1 to 65535" },
+	{ "redis://a,redis://b", "one", "redis_url: 2 are not allowed beside redis_sentinels, who know one master" },
+};
+
+START_TEST(redis_is_checked_where_it_is_used) {
+	ck_assert(set("redis_url", redis[_i].url));
+	ck_assert(set("redis_sentinels", redis[_i].sentinels));
+	ck_assert(config_check(&config, &err));
+	ck_assert(set("engine", "redis"));
+	ck_assert_int_eq(config_check(&config, &err), redis[_i].why == NULL);
+	if (redis[_i].why != NULL)
+		ck_assert_str_eq(err.text, redis[_i].why);
+}
+END_TEST
+
 START_TEST(environment_names_options) {
 	char *good[] = { (char[]){ "PATH=/bin" }, (char[]){ "HEROLD_WORKERS=3" }, (char[]){ "HEROLD_ECHO_PREFIX=a=b" }, (char[]){ "HEROLDX=1" }, NULL };
 	char *bad[] = { (char[]){ "HEROLD_WORKERS=many" }, NULL };
@@ -257,6 +280,7 @@ Suite *suite_config(void) {
 	tcase_add_test(t, lists_are_split_and_trimmed);
 	tcase_add_test(t, addresses_are_checked);
 	tcase_add_test(t, combinations_are_checked);
+	tcase_add_loop_test(t, redis_is_checked_where_it_is_used, 0, (int)ARRAY_LEN(redis));
 	tcase_add_test(t, environment_names_options);
 	tcase_add_test(t, unknown_variables_are_left_alone_and_named);
 	tcase_add_test(t, lines_carry_everything);
