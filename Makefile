@@ -7,9 +7,9 @@ BIN := $(if $(filter release,$(MODE)),build,$(BUILD))
 
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-PACKAGES_COMMON := libevent_core libcrypto libbsd
+PACKAGES_COMMON := libevent_core libevent_extra libcrypto libbsd
 PACKAGES_SERVER := libssl jansson zlib
-PACKAGES_BROKER := hiredis libevent_extra
+PACKAGES_BROKER := hiredis
 PACKAGES_TEST := check
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
