@@ -9,7 +9,8 @@ CC ?= cc
 PKG_CONFIG ?= pkg-config
 PACKAGES_COMMON := libevent_core libevent_extra libcrypto libbsd
 PACKAGES_SERVER := libssl jansson zlib
-PACKAGES_BROKER := hiredis
+# The part of hiredis that speaks TLS, where there is one.
+PACKAGES_BROKER := hiredis $(if $(shell $(PKG_CONFIG) --exists hiredis_ssl && echo yes),hiredis_ssl libssl)
 PACKAGES_TEST := check
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

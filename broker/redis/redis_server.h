@@ -13,19 +13,12 @@
 #ifndef BROKER_REDIS_REDIS_SERVER_H
 #define BROKER_REDIS_REDIS_SERVER_H
 
+#include "broker/redis/redis_reply.h"
 #include "broker/redis/redis_scripts.h"
 #include "common/svc/redis_url.h"
 #include "common/svc/evloop.h"
 
 struct redis_server;
-struct redis_reply;
-
-/* What became of a call. */
-enum redis_outcome {
-	REDIS_DONE = 0,		/* the reply is there */
-	REDIS_REFUSED,		/* surely not done: an error of the server (out of memory, read-only, loading ...) */
-	REDIS_LOST,		/* perhaps done: sent, and the link was lost before the answer */
-};
 
 /* reply: NULL unless done; borrowed until it returns. */
 typedef void (*redis_call_fn)(void *arg, enum redis_outcome outcome, const struct redis_reply *reply);
@@ -77,14 +70,5 @@ void redis_server_subscribe(struct redis_server *s, struct slice channel);
 void redis_server_unsubscribe(struct redis_server *s, struct slice channel);
 /* At the end of a turn: sends what was called in it. */
 void redis_server_flush(struct redis_server *s);
-
-/* --- replies: a tree of texts, numbers and lists; nil is an empty text --- */
-
-size_t redis_reply_count(const struct redis_reply *r);	/* of a list; 0 of all else */
-/* NULL when there is none. */
-const struct redis_reply *redis_reply_at(const struct redis_reply *r, size_t i);
-/* Of a NULL reply: empty, 0. Borrowed from the reply. */
-struct slice redis_reply_text(const struct redis_reply *r);
-uint64_t redis_reply_number(const struct redis_reply *r);
 
 #endif

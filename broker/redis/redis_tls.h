@@ -1,0 +1,18 @@
+/*
+ * redis_tls - TLS below a connection of hiredis, where the installed hiredis has it (1.0 or newer, with its part for TLS)
+ *
+ * The server's certificate has to be one of its host, and of an authority that OpenSSL trusts by default (SSL_CERT_FILE and
+ * SSL_CERT_DIR say which).
+ */
+#ifndef BROKER_REDIS_REDIS_TLS_H
+#define BROKER_REDIS_REDIS_TLS_H
+
+#include "common/base/errbuf.h"
+
+struct redisContext;
+
+bool redis_tls_is_built(void);
+/* From now on what the context reads and writes is TLS; host: a name or a numeric address. */
+bool redis_tls_start(struct redisContext *c, const char *host, struct errbuf *e) MUST_CHECK;
+
+#endif
