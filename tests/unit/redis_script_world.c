@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/base/wire.h"
 #include "tests/unit/redis_fixture.h"
 
 enum { PARTS_MAX = 64, TEXT_MAX = 64 * 1024 };
@@ -221,6 +222,26 @@ const redisReply *rw_publish(const char *data) {
 	call_number(publishing.key_ms);
 	call_pubsub();
 	return call_end();
+}
+
+void rw_age(uint64_t ms) {
+	redisReply *entries = redisCommand(link, "XRANGE " PREFIX "s:%b - +", rw.channel.ptr, rw.channel.len);
+
+	ck_assert(entries != NULL && entries->type == REDIS_REPLY_ARRAY);
+	rw_do("XTRIM " PREFIX "s:%b MAXLEN 0", rw.channel.ptr, rw.channel.len);
+	rw_do("XSETID " PREFIX "s:%b 0-0", rw.channel.ptr, rw.channel.len);
+	for (size_t i = 0; i < entries->elements; i++) {
+		redisReply **fields = entries->element[i]->element[1]->element;
+		uint8_t *time = (uint8_t *)fields[1]->str + 2 + (uint8_t)fields[1]->str[1] + sizeof(uint64_t);
+		struct wire_reader old = wire_reader_of(slice_of(time, sizeof(uint64_t)));
+		uint64_t time_ms = wire_get_u64(&old) - ms;
+
+		for (int n = 0; n < 8; n++)
+			time[n] = (uint8_t)(time_ms >> (56 - 8 * n));
+		rw_do("XADD " PREFIX "s:%b %s d %b b %s", rw.channel.ptr, rw.channel.len, entries->element[i]->element[0]->str, fields[1]->str,
+		    fields[1]->len, fields[3]->str);
+	}
+	freeReplyObject(entries);
 }
 
 /* One text for each function that returns one. */

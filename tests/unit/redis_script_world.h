@@ -53,6 +53,9 @@ extern struct publishing {
 /* The epoch of a new channel is "epoch-01". */
 const redisReply *rw_publish(const char *data);
 
+/* Makes what was published in the channel until now so much older. */
+void rw_age(uint64_t ms);
+
 /* Parts of an answer. */
 int64_t number_at(const redisReply *r, size_t i);
 const char *text_at(const redisReply *r, size_t i);
