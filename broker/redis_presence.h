@@ -7,7 +7,7 @@
  * Does not:  announce: joined and left come back over pub/sub like everybody's.
  * A member is wanted or not, and known to be in Redis, not in it, or not known; one call at a time is under way for it, and the
  * next follows from what its answer says. So a lost answer costs a repetition and nothing else.
- * Memory:    of a member 56 bytes, its channel's id and its name here; 176 bytes, name and info in broker/presence.
+ * Memory:    of a member 72 bytes and its name here; 176 bytes, name and info in broker/presence.
  */
 #ifndef BROKER_REDIS_PRESENCE_H
 #define BROKER_REDIS_PRESENCE_H
@@ -21,7 +21,7 @@ struct redis_presence_settings {
 	const char *prefix;	/* borrowed for life, like node */
 	struct slice node;
 	uint64_t lease_ms;
-	uint64_t wait_ms;	/* for Redis; then the asker is told IPC_UNAVAILABLE */
+	uint64_t wait_ms;	/* for Redis, 500 at least; then the asker is told IPC_UNAVAILABLE */
 	size_t info_max_bytes;
 };
 

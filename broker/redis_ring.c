@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/buf.h"
+#include "common/base/codec.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 
@@ -44,9 +45,7 @@ static void make_digest(char out[RING_DIGEST_LEN + 1], const char *const *names,
 	for (size_t i = 0; i < count; i++)
 		buf_addf(&text, "%s\n", names[i]);
 	digest_sha256(buf_slice(&text), sha);
-	for (int i = 0; i < RING_DIGEST_LEN; i++)
-		out[i] = "0123456789abcdef"[i % 2 == 0 ? sha[i / 2] >> 4 : sha[i / 2] & 15];
-	out[RING_DIGEST_LEN] = '\0';
+	hex_encode(slice_of(sha, RING_DIGEST_LEN / 2), out);
 	buf_fini(&text);
 }
 

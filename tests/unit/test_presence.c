@@ -121,6 +121,23 @@ START_TEST(lost_holders) {
 }
 END_TEST
 
+START_TEST(finds) {
+	const uint8_t *token;
+	struct slice info;
+
+	open_store();
+	ck_assert(add(&room, 1, "anna", 7) == IPC_OK);
+	ck_assert(presence_find(&store, &room, slice_text("anna"), &token, &info));
+	ck_assert(token[0] == 7 && slice_eq_text(info, "i"));
+	ck_assert(!presence_find(&store, &other, slice_text("anna"), &token, &info));
+	remove_one(1, "anna", 1000);
+	ck_assert(presence_find(&store, &room, slice_text("anna"), &token, &info));
+	pass(1200);
+	ck_assert(!presence_find(&store, &room, slice_text("anna"), &token, &info));
+	close_store();
+}
+END_TEST
+
 START_TEST(lists) {
 	open_store();
 	assert_list(0, "", 10, 1000, "", false);
@@ -178,6 +195,7 @@ Suite *suite_presence(void) {
 	tcase_add_test(t, first_in_last_out);
 	tcase_add_test(t, grace);
 	tcase_add_test(t, lost_holders);
+	tcase_add_test(t, finds);
 	tcase_add_test(t, lists);
 	tcase_add_test(t, lists_go_on_behind_who_has_left);
 	tcase_add_test(t, what_is_too_long);
