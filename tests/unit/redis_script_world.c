@@ -228,8 +228,8 @@ void rw_age(uint64_t ms) {
 	redisReply *entries = redisCommand(link, "XRANGE " PREFIX "s:%b - +", rw.channel.ptr, rw.channel.len);
 
 	ck_assert(entries != NULL && entries->type == REDIS_REPLY_ARRAY);
-	rw_do("XTRIM " PREFIX "s:%b MAXLEN 0", rw.channel.ptr, rw.channel.len);
-	rw_do("XSETID " PREFIX "s:%b 0-0", rw.channel.ptr, rw.channel.len);
+	/* With it goes what the stream remembers of entries that are gone. */
+	rw_do("DEL " PREFIX "s:%b", rw.channel.ptr, rw.channel.len);
 	for (size_t i = 0; i < entries->elements; i++) {
 		redisReply **fields = entries->element[i]->element[1]->element;
 		uint8_t *time = (uint8_t *)fields[1]->str + 2 + (uint8_t)fields[1]->str[1] + sizeof(uint64_t);

@@ -261,7 +261,7 @@ END_TEST
 
 static void enter_many(int count) {
 	for (int i = 0; i < count; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof(name), "m%d", i);
 		enter(i % 2 == 0 ? "n1" : "n2", name);
@@ -289,7 +289,7 @@ START_TEST(lists_by_pages) {
 		for (const char *at = page; (at = strchr(at, '=')) != NULL; at++)
 			seen++;
 		if (name != NULL) {
-			char last[8] = "";
+			char last[16] = "";
 
 			snprintf(last, sizeof(last), "%.*s", (int)strcspn(name, "="), name);
 			leave("n1", last);
