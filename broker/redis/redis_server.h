@@ -48,6 +48,8 @@ struct redis_server_ops {
 	void (*message)(void *arg, struct slice channel, struct slice payload);
 };
 
+/* False: this build cannot (TLS), or the settings contradict each other. */
+bool redis_server_check(const struct redis_server_settings *settings, struct errbuf *e) MUST_CHECK;
 /* Returns owned; begins to connect. */
 struct redis_server *redis_server_new(struct evloop *loop, const struct redis_server_settings *settings,
     const struct redis_server_ops *ops, void *arg) MUST_CHECK;
@@ -58,7 +60,7 @@ bool redis_server_is_up(const struct redis_server *s);
 bool redis_server_is_listening(const struct redis_server *s);
 /* HOST:PORT as last connected, for log lines and /status; empty before. */
 struct slice redis_server_address(const struct redis_server *s);
-/* NULL: nothing. Else why it is not up, for /readyz. */
+/* NULL: nothing. Else a sentence for /readyz: why it is not up, is not heard, or refuses calls. Borrowed until the next call. */
 const char *redis_server_trouble(const struct redis_server *s);
 
 /* Runs a script with these arguments behind those which every script has (see redis_scripts.h). The server is up. keys: names with
