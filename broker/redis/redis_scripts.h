@@ -24,7 +24,7 @@
  * and idempotency keys may, and a minute; a channel's meta that is made anew deletes a stale stream first. Times are the server's (TIME).
  *
  * Every script has KEYS[1] = P g and ARGV[1] = the generation that the caller believes in, and fails with the error STALE when
- * it is another one. All others follow behind these two. Numbers are decimal texts; none is above 2^53.
+ * it is another one. All others follow behind these two. Numbers are decimal texts unless a length is given; none is above 2^53.
  */
 #ifndef BROKER_REDIS_REDIS_SCRIPTS_H
 #define BROKER_REDIS_REDIS_SCRIPTS_H

@@ -85,6 +85,8 @@ const char *rw_text(const char *format, ...) {
 void rw_reset(void) {
 	if (link == NULL)
 		link = redis_fixture_connect(&server);
+	/* Whatever a test before that failed has left. */
+	rw_do("CONFIG SET maxmemory 0");
 	rw_do("FLUSHALL");
 	rw_do("HSET " PREFIX "g t G1 r R1 a A1");
 	for (int s = 0; s < REDIS_SCRIPT_COUNT; s++) {
@@ -213,7 +215,7 @@ const redisReply *rw_publish(const char *data) {
 	call_text("epoch-01");
 	call_bytes(rw.channel);
 	call_bytes(rw.key);
-	call_number(publishing.kind);
+	call_bytes(slice_of(&publishing.kind, 1));
 	call_text(data);
 	call_number(!publishing.is_dropped);
 	call_number(publishing.count);

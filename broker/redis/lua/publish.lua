@@ -25,7 +25,7 @@ if key ~= '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' and not call('SET', KEYS[4], epoch 
 	return {1, first_epoch .. '.' .. ARGV[1], first_offset + 0}
 end
 
-local payload = struct.pack('>BBc0I8I8Bc16c0', 80, #reported, reported, offset, now, ARGV[5], key, data)
+local payload = struct.pack('>BBc0I8I8c1c16c0', 80, #reported, reported, offset, now, ARGV[5], key, data)
 local is_kept = ARGV[7] == '1' and count_max > 0 and #payload <= bytes_max
 -- A stream may be made anew; what meta counts lives as long as meta.
 local is_due = now - renewed >= 30000 or now < renewed or (is_kept and bytes == gone)
