@@ -147,6 +147,8 @@ static void place_text(const struct redis_server *s, char *out, size_t size) {
 
 	if (address[0] != '\0')
 		snprintf(out, size, "%s", address);
+	else if (s->sentinel != NULL)
+		snprintf(out, size, "%s", s->settings.master_name);
 	else
 		redis_url_name(&s->settings.url, out, size);
 }
