@@ -43,6 +43,7 @@ struct redis_conn {
 	size_t attempt;			/* which of a name's addresses is next */
 	int fd;				/* until hiredis has it */
 	redisContext *context;
+	struct ssl_st *tls;		/* the context's; NULL: none */
 	struct evloop_io io;
 	struct evloop_timer timer;	/* the deadline; while ending, the end */
 	bool is_timing;			/* the answers' deadline */
@@ -99,6 +100,7 @@ static void release(struct redis_conn *c) {
 	else if (c->fd >= 0)
 		close(c->fd);
 	c->context = NULL;
+	c->tls = NULL;
 	c->fd = -1;
 	c->is_timing = false;
 }
@@ -367,15 +369,31 @@ static void on_connected(struct redis_conn *c) {
 		mem_exhausted(sizeof(*c->context));
 	c->context->flags &= ~REDIS_BLOCK;
 	c->state = CONN_LOGIN;
-	if (c->target.is_tls && !redis_tls_start(c->context, tls_host, &e)) {
-		fail(c, e.text);
-		return;
+	if (c->target.is_tls) {
+		c->tls = redis_tls_start(c->context, tls_host, &e);
+		if (c->tls == NULL) {
+			fail(c, e.text);
+			return;
+		}
 	}
 	evloop_io_want(&c->io, EVLOOP_READ);
 	log_in(c);
 }
 
 /* --- commands and answers --- */
+
+/* hiredis has met an error; of a certificate it only says that nothing could be read. */
+static void fail_by_error(struct redis_conn *c) {
+	const char *refusal = c->tls != NULL ? redis_tls_refusal(c->tls) : NULL;
+	char text[200];
+
+	if (refusal == NULL) {
+		fail(c, c->context->errstr);
+		return;
+	}
+	snprintf(text, sizeof(text), "certificate refused: %s", refusal);
+	fail(c, text);
+}
 
 static bool is_talking(const struct redis_conn *c) {
 	return c->state == CONN_LOGIN || c->state == CONN_UP;
@@ -434,7 +452,7 @@ static void send_output(struct redis_conn *c) {
 
 	if (redisBufferWrite(c->context, &is_all) != REDIS_OK) {
 		c->sent = c->taken;
-		fail(c, c->context->errstr);
+		fail_by_error(c);
 		return;
 	}
 	/* Of what TLS was offered, it may have sent a part. */
@@ -479,7 +497,7 @@ static void receive(struct redis_conn *c) {
 		size_t before = c->context->reader->len, got;
 
 		if (redisBufferRead(c->context) != REDIS_OK) {
-			fail(c, c->context->errstr);
+			fail_by_error(c);
 			return;
 		}
 		got = c->context->reader->len - before;

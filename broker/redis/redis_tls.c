@@ -44,20 +44,28 @@ static SSL_CTX *shared_context(void) {
 	return context;
 }
 
-bool redis_tls_start(struct redisContext *c, const char *host, struct errbuf *e) {
+struct ssl_st *redis_tls_start(struct redisContext *c, const char *host, struct errbuf *e) {
 	SSL_CTX *context = shared_context();
 	SSL *ssl = context != NULL ? SSL_new(context) : NULL;
 
 	if (ssl == NULL || !set_peer(ssl, host)) {
+		errbuf_set(e, "TLS cannot be begun: %s", ERR_reason_error_string(ERR_peek_last_error()));
 		SSL_free(ssl);
-		return errbuf_set(e, "TLS cannot be begun: %s", ERR_reason_error_string(ERR_peek_last_error()));
+		return NULL;
 	}
 	/* On success it is the context's. */
 	if (redisInitiateSSL(c, ssl) != REDIS_OK) {
+		errbuf_set(e, "%s", c->errstr);
 		SSL_free(ssl);
-		return errbuf_set(e, "%s", c->errstr);
+		return NULL;
 	}
-	return true;
+	return ssl;
+}
+
+const char *redis_tls_refusal(struct ssl_st *ssl) {
+	long result = SSL_get_verify_result(ssl);
+
+	return result == X509_V_OK ? NULL : X509_verify_cert_error_string(result);
 }
 
 #else
@@ -66,8 +74,13 @@ bool redis_tls_is_built(void) {
 	return false;
 }
 
-bool redis_tls_start(struct redisContext *c UNUSED, const char *host UNUSED, struct errbuf *e) {
-	return errbuf_set(e, "the hiredis that this program was built with has no TLS");
+struct ssl_st *redis_tls_start(struct redisContext *c UNUSED, const char *host UNUSED, struct errbuf *e) {
+	errbuf_set(e, "the hiredis that this program was built with has no TLS");
+	return NULL;
+}
+
+const char *redis_tls_refusal(struct ssl_st *ssl UNUSED) {
+	return NULL;
 }
 
 #endif

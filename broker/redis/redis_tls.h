@@ -10,9 +10,13 @@
 #include "common/base/errbuf.h"
 
 struct redisContext;
+struct ssl_st;
 
 bool redis_tls_is_built(void);
-/* From now on what the context reads and writes is TLS; host: a name or a numeric address. */
-bool redis_tls_start(struct redisContext *c, const char *host, struct errbuf *e) MUST_CHECK;
+/* From now on what the context reads and writes is TLS; host: a name or a numeric address. Returns borrowed from the context; NULL:
+ * it cannot be begun. */
+struct ssl_st *redis_tls_start(struct redisContext *c, const char *host, struct errbuf *e) MUST_CHECK;
+/* Why the server's certificate was refused; NULL: it was not. Static. */
+const char *redis_tls_refusal(struct ssl_st *ssl);
 
 #endif
