@@ -309,9 +309,13 @@ static void on_login(void *arg, enum redis_outcome outcome, const struct redis_r
 	c->ops->up(c->arg);
 }
 
-/* A name in the list of clients is a help for people, whom an ACL may not grant it. */
-static void on_named(void *arg, enum redis_outcome outcome, const struct redis_reply *reply UNUSED) {
-	on_login(arg, outcome, NULL);
+/* A name in the list of clients is a help for people, whom an ACL or an old Sentinel may not grant it. Anything else that is said
+ * here is meant for the connection. */
+static void on_named(void *arg, enum redis_outcome outcome, const struct redis_reply *reply) {
+	struct slice error = redis_reply_error(reply);
+	bool is_harmless = slice_starts_with(error, "NOPERM") || slice_starts_with(error, "ERR unknown");
+
+	on_login(arg, outcome, is_harmless ? NULL : reply);
 }
 
 static void log_in(struct redis_conn *c) {
@@ -464,6 +468,10 @@ static void send_output(struct redis_conn *c) {
 void redis_conn_flush(struct redis_conn *c) {
 	if (is_talking(c) && output_bytes(c) > 0)
 		send_output(c);
+}
+
+size_t redis_conn_waiting_bytes(const struct redis_conn *c) {
+	return is_talking(c) ? output_bytes(c) : 0;
 }
 
 static void on_reply(struct redis_conn *c, const struct redis_reply *reply) {

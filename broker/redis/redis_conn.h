@@ -66,5 +66,7 @@ const char *redis_conn_address(const struct redis_conn *c);
 void redis_conn_command(struct redis_conn *c, const struct slice *argv, size_t argc, redis_conn_fn fn, void *arg);
 /* Sends what was called. */
 void redis_conn_flush(struct redis_conn *c);
+/* What the kernel has not taken yet. */
+size_t redis_conn_waiting_bytes(const struct redis_conn *c);
 
 #endif

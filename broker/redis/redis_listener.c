@@ -8,8 +8,8 @@
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
 
-/* Channels in one command. */
-enum { BATCH_MAX = 500 };
+/* Channels in one command; and what may wait for a server that does not read. 100,000 of the longest names are half of it. */
+enum { BATCH_MAX = 500, WAITING_MAX_BYTES = 64 << 20 };
 
 struct sub {
 	struct htab_node node;
@@ -187,6 +187,8 @@ void redis_listener_flush(struct redis_listener *l) {
 	batch_send(l, &in);
 	batch_send(l, &out);
 	redis_conn_flush(l->conn);
+	if (redis_conn_waiting_bytes(l->conn) > WAITING_MAX_BYTES)
+		redis_conn_close(l->conn, "it does not read what it is sent");
 }
 
 static void renew_all(struct redis_listener *l) {

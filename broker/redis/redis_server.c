@@ -19,6 +19,8 @@ enum {
 	SENTENCE_MAX = 400,
 };
 
+#define CONNECTING "it is being connected to"
+
 /* A server's life, again and again: found, connected, checked (INFO, scripts, generation), up. */
 struct redis_server {
 	struct redis_server_settings settings;
@@ -93,7 +95,7 @@ struct redis_server *redis_server_new(struct evloop *loop, const struct redis_se
 	s->resolver = conn.resolver = resolver_new(loop);
 	snprintf(s->command_name, sizeof(s->command_name), "herold:%.*s:commands", node_len, (const char *)settings->node.ptr);
 	snprintf(s->listener_name, sizeof(s->listener_name), "herold:%.*s:listener", node_len, (const char *)settings->node.ptr);
-	snprintf(s->command_why, sizeof(s->command_why), "it is being connected to");
+	snprintf(s->command_why, sizeof(s->command_why), CONNECTING);
 	buf_init(&s->own_key, SIZE_MAX);
 	buf_init(&s->probe_channel, SIZE_MAX);
 	redis_key(&s->own_key, settings->prefix, 'g', SLICE_EMPTY);
@@ -161,7 +163,8 @@ const char *redis_server_trouble(const struct redis_server *server) {
 	if (!s->is_up)
 		snprintf(s->sentence, sizeof(s->sentence), "Redis %s cannot be used: %s", place, s->command_why);
 	else if (!redis_listener_is_listening(s->listener))
-		snprintf(s->sentence, sizeof(s->sentence), "Redis %s is not heard: %s", place, s->listener_why);
+		snprintf(s->sentence, sizeof(s->sentence), "Redis %s is not heard: %s", place,
+		    s->listener_why[0] != '\0' ? s->listener_why : CONNECTING);
 	else if (s->trouble.open > 0)
 		snprintf(s->sentence, sizeof(s->sentence), "Redis %s refuses calls: %s", place, s->trouble.text);
 	else

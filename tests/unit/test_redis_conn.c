@@ -192,6 +192,19 @@ START_TEST(a_wrong_password_is_said) {
 }
 END_TEST
 
+START_TEST(what_is_said_instead_of_a_welcome_is_said) {
+	static const char *const options[] = { "--maxclients", "1" };
+	redisContext *only;
+
+	memcpy(redis.option, options, sizeof(options));
+	redis_fixture_start(&redis);
+	only = redis_fixture_connect(&redis);
+	open_to_loss();
+	ck_assert_str_eq(why, "login refused: ERR max number of clients reached");
+	redisFree(only);
+}
+END_TEST
+
 START_TEST(unix_sockets_serve_too) {
 	char path[REDIS_FIXTURE_PATH + 16];
 
@@ -419,6 +432,7 @@ Suite *suite_redis_conn(void) {
 	tcase_add_test(t, commands_are_answered_in_order);
 	tcase_add_test(t, login_is_by_user_password_database_and_name);
 	tcase_add_test(t, a_wrong_password_is_said);
+	tcase_add_test(t, what_is_said_instead_of_a_welcome_is_said);
 	tcase_add_test(t, unix_sockets_serve_too);
 	tcase_add_test(t, nobody_there_is_said);
 	tcase_add_test(t, a_peer_that_is_silent_is_left);

@@ -402,6 +402,37 @@ START_TEST(tens_of_thousands_of_channels_are_renewed) {
 }
 END_TEST
 
+enum { LONG_NAMES = 10000, LONG_NAME_BYTES = 255 };
+
+static void each_long_name(void (*what)(struct redis_server *s, struct slice channel)) {
+	char name[LONG_NAME_BYTES + 1];
+
+	for (int i = 0; i < LONG_NAMES; i++) {
+		snprintf(name, sizeof(name), "%0*d", LONG_NAME_BYTES, i);
+		what(link.server, slice_of(name, LONG_NAME_BYTES));
+	}
+	redis_server_flush(link.server);
+}
+
+static bool is_deaf(const struct redis_link *k) {
+	return k->deafs == 1;
+}
+
+START_TEST(a_server_that_does_not_read_costs_so_much_memory) {
+	link.settings.command_timeout_ms = 20000;
+	start_both();
+	redis_fixture_pause(&redis, true);
+	for (int i = 0; i < 20; i++) {
+		each_long_name(redis_server_subscribe);
+		each_long_name(redis_server_unsubscribe);
+	}
+	redis_link_until(&link, is_deaf);
+	ck_assert_ptr_nonnull(strstr(redis_server_trouble(link.server), "is not heard: it does not read what it is sent"));
+	redis_fixture_pause(&redis, false);
+	redis_link_until(&link, redis_link_is_ready);
+}
+END_TEST
+
 /* --- a server that stands still --- */
 
 START_TEST(a_short_stop_loses_nothing) {
@@ -481,6 +512,7 @@ static void add_pubsub(TCase *t) {
 	tcase_add_test(t, a_killed_pubsub_link_is_made_again_and_calls_go_on);
 	tcase_add_test(t, a_killed_command_link_leaves_pubsub_alone);
 	tcase_add_test(t, tens_of_thousands_of_channels_are_renewed);
+	tcase_add_test(t, a_server_that_does_not_read_costs_so_much_memory);
 	tcase_add_test(t, a_short_stop_loses_nothing);
 	tcase_add_test(t, a_long_stop_loses_the_link_with_what_was_sent);
 	tcase_add_test(t, calls_under_way_are_lost_with_the_server);
