@@ -9,7 +9,7 @@
 
 /* What stands before a script's own text: functions that it shares with others. */
 #define PARTS_publish PART("check") PART("names")
-#define PARTS_read PART("check") PART("history") PART("members_list")
+#define PARTS_read PART("check") PART("names") PART("history") PART("members_list")
 #define PARTS_fill PART("check") PART("history")
 #define PARTS_tops PART("check")
 #define PARTS_enter PART("check") PART("names") PART("events")

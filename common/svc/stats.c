@@ -9,6 +9,7 @@
 
 static struct stats_block dummy;
 struct stats_block *stats_own = &dummy;
+struct stats_map *stats_shared;
 
 static const struct {
 	enum stat_id last;
@@ -81,6 +82,7 @@ int stats_block_take(struct stats_map *m, enum process_kind kind, int slot) {
 }
 
 void stats_use_block(struct stats_map *m, int index) {
+	stats_shared = m;
 	stats_own = &m->block[index];
 	atomic_store(&stats_own->pid, (int)getpid());
 }

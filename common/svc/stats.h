@@ -51,6 +51,8 @@ struct stats_map {
 
 /* The block that this process writes; a private dummy until stats_use_block(). */
 extern struct stats_block *stats_own;
+/* The mapping that it is in; NULL until then. */
+extern struct stats_map *stats_shared;
 
 /* Master: makes the mapping; *fd is owned by the caller (to be handed to the broker). Returns shared for life, or NULL. */
 struct stats_map *stats_map_new(int *fd, struct errbuf *e) MUST_CHECK;

@@ -220,7 +220,7 @@ static void on_member_list(struct bus_request *b, enum bus_outcome outcome, cons
 	struct hub_members out = { .result = IPC_UNAVAILABLE };
 
 	request_end(r);
-	if (outcome == BUS_ANSWERED) {
+	if (outcome == BUS_ANSWERED && answer->member_list.result == IPC_OK) {
 		out.result = IPC_OK;
 		out.member_count = answer->member_list.member_count;
 		out.more = answer->member_list.more != 0;
@@ -253,7 +253,7 @@ static void on_channel_list(struct bus_request *b, enum bus_outcome outcome, con
 	struct hub_channels out = { .result = IPC_UNAVAILABLE };
 
 	request_end(r);
-	if (outcome == BUS_ANSWERED) {
+	if (outcome == BUS_ANSWERED && answer->channel_list.result == IPC_OK) {
 		out.result = IPC_OK;
 		out.more = answer->channel_list.more != 0;
 		out.channels = answer->channel_list.channels;

@@ -23,7 +23,8 @@ end
 
 local head = call('HGET', who, '')
 local list = head and cmsgpack.unpack(head) or {'', 0}
-if list[1] == life and number < list[2] then
+-- When nobody was there, all who came are news.
+if (list[1] == life or life == '') and number < list[2] then
 	happened = rising(events, number + 1, limit, bytes, 1)
 end
 return {current, top, found, list[1], list[2], happened}

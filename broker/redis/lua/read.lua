@@ -3,6 +3,15 @@ local meta, stream, who, order = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local how, epoch, offset = ARGV[2], ARGV[3], ARGV[4] + 0
 local limit, bytes, history_ms = ARGV[5] + 0, ARGV[6] + 0, ARGV[7] + 0
 local known = call('HMGET', meta, 'e', 'o')
+
+-- Unless Redis takes no more.
+if not known[1] and ARGV[10] and type(redis.pcall('HSET', meta, 'e', ARGV[10], 'o', 0, 'b', 0, 'l', 0)) == 'number' then
+	call('PEXPIRE', meta, ARGV[12])
+	-- What an earlier life has left.
+	call('DEL', stream)
+	add_name(KEYS[6], ARGV[11], string.sub(meta, 1, -3 - #ARGV[11]))
+	known = {ARGV[10], 0}
+end
 local current = known[1] and known[1] .. '.' .. ARGV[1] or ''
 local top = (known[2] or 0) + 0
 
