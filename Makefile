@@ -69,7 +69,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
+.PHONY: all run test test-compose check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -146,6 +146,9 @@ unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 
 e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
+
+test-compose: tests/e2e/node_modules/.package-lock.json ## docker-compose.yml with a real engine, scaled and restarted; skipped where there is none
+	tests/compose/run
 
 tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
 	cd tests/e2e && npm ci --no-audit --no-fund
