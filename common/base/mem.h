@@ -10,6 +10,9 @@
 
 #include "common/base/base.h"
 
+/* At the start of a program: large blocks come from the kernel and go back to it, and grow without being copied. Else the first one
+ * that is freed would make malloc keep all that are not larger. */
+void mem_init(void);
 void *mem_alloc(size_t bytes) MUST_CHECK;
 void *mem_zalloc(size_t bytes) MUST_CHECK;
 void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;

@@ -102,6 +102,8 @@ uint8_t conn_wire(const struct conn *c);
 
 /* A message to the peer: text or binary. Copies. Ignored unless OPEN. */
 void conn_send(struct conn *c, uint8_t opcode, struct slice data);
+/* In on_message, `data` the whole message at hand: the same, but a large one is not copied. */
+void conn_send_back(struct conn *c, uint8_t opcode, struct slice data);
 /* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
  * OPEN. A client that is too far behind is closed (slow_client). */
 void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);

@@ -32,7 +32,7 @@ static void on_message(struct conn *c, bool is_text, struct slice data) {
 	else if (slice_eq_text(data, "close internal"))
 		conn_close(c, CLOSE_internal_error, NULL);
 	else
-		conn_send(c, is_text ? WS_TEXT : WS_BINARY, data);
+		conn_send_back(c, is_text ? WS_TEXT : WS_BINARY, data);
 }
 
 static void on_closed(struct conn *c, bool by_server) {

@@ -265,6 +265,20 @@ START_TEST(burst_to_a_fast_client) {
 }
 END_TEST
 
+/* Neither is one that is more than a turn's share. */
+START_TEST(burst_larger_than_a_share) {
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	world_look_at(world_open_one(1 << 20));
+	world_upgrade();
+	offer(60000, 11);
+	ck_assert(conn_is_open(w.opened));
+	world_run(NULL, 20);
+	ck_assert_uint_eq(w.got_len, 11 * 60004);
+	ck_assert_int_eq(w.closed_count, 0);
+}
+END_TEST
+
 START_TEST(send_timeout) {
 	world_upgrade();
 	w.is_client_reading = false;
@@ -507,6 +521,7 @@ Suite *suite_conn_ws(void) {
 	tcase_add_test(t, heartbeat);
 	tcase_add_test(t, slow_client);
 	tcase_add_test(t, burst_to_a_fast_client);
+	tcase_add_test(t, burst_larger_than_a_share);
 	tcase_add_test(t, send_timeout);
 	tcase_add_test(t, reads_pause_and_resume);
 	tcase_add_test(t, drain_is_spread);
