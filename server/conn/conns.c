@@ -189,7 +189,7 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	sock_tune_client(c->stream.fd);
 	deadline_init(&c->deadline);
 	c->cs = cs;
-	c->peer = *peer;
+	conn_set_peer(c, peer);
 	c->id = id_next(&cs->ids);
 	c->start_ms = evloop_now_ms(cs->loop);
 	c->since_ms = c->beat_ms = conn_stamp(c);
@@ -197,7 +197,6 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	cs->count++;
 	stat_add(STAT_connections, 1);
 	stat_add(STAT_connections_accepted, 1);
-	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
 	conn_arm(c);
 	if (!cs->is_ticking) {
 		cs->is_ticking = true;
@@ -205,18 +204,35 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	}
 }
 
+static void start_http(struct conns *cs, struct conn *c, const struct sock_peer *peer) {
+	c->state = CONN_HEAD;
+	start(cs, c, peer);
+	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
+}
+
 void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	stream_plain_init(&c->stream, fd);
-	start(cs, c, peer);
+	start_http(cs, c, peer);
 }
 
 void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	stream_tls_init(&c->stream, fd, tls);
+	start_http(cs, c, peer);
+}
+
+void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	if (tls != NULL)
+		stream_tls_init(&c->stream, fd, tls);
+	else
+		stream_plain_init(&c->stream, fd);
 	start(cs, c, peer);
+	conn_proxy_begin(c);
 }
 
 void conns_remove(struct conn *c) {
