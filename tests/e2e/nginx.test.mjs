@@ -5,7 +5,7 @@ import test from 'node:test'
 
 import { certificate } from './support/certificates.mjs'
 import { ChatClient } from './support/client.mjs'
-import { sleep, waitFor } from './support/herold.mjs'
+import { logFields, sleep, waitFor } from './support/herold.mjs'
 import { Nginx, frontStory, shippedFiles } from './support/nginx.mjs'
 import { RawSocket } from './support/raw.mjs'
 import { SecureSocket, secure } from './support/secure.mjs'
@@ -137,6 +137,38 @@ frontStory('another list of backends and a reload: nobody is cut off, newcomers 
 	await allChat([...early, ...late, ...await several(nginx, 6)])
 	assert.ok([...early, ...late].every((client) => client.closeInfo === undefined))
 })
+
+/** The peers in the lines of a log that say how connections ended. */
+const peersOf = (herold) => herold.lines.filter((line) => line.includes('reason=client_')).map((line) => logFields(line).peer)
+
+frontStory('Herold knows the client, not nginx; what a client says of itself is not believed', { backends: 1, proxied: true },
+	async ({ nginx, herolds: [herold] }) => {
+		const honest = await ChatClient.login(nginx, { userId: 'honest' }, { localAddress: '127.0.0.21' })
+		const liar = await ChatClient.login(nginx, { userId: 'liar' }, { localAddress: '127.0.0.22', headers: { 'X-Forwarded-For': '203.0.113.66, 127.0.0.1' } })
+		const byStream = await ChatClient.login({ wsUrl: nginx.streamWsUrl }, { userId: 'tcp' }, { localAddress: '127.0.0.23' })
+		const streamLiar = await ChatClient.login({ wsUrl: nginx.streamWsUrl }, { userId: 'tcp liar' }, { localAddress: '127.0.0.24',
+			headers: { 'X-Forwarded-For': '203.0.113.66' } })
+
+		await allChat([honest, liar, byStream, streamLiar])
+		for (const client of [honest, liar, byStream, streamLiar])
+			await client.close(1000)
+		await waitFor(() => peersOf(herold).length === 4, 'four ends')
+		assert.deepEqual(peersOf(herold).map((peer) => peer.replace(/:\d+$/, '')), ['127.0.0.21', '127.0.0.22', '127.0.0.23', '127.0.0.24'])
+		const { counters } = await herold.status()
+
+		assert.deepEqual([counters.forwarded_requests, counters.proxy_headers], [2, 2])
+	})
+
+frontStory('by stream, with a backend that is killed', { backends: 2, proxied: true, ends: { 0: { code: null, signal: 'SIGKILL' } } },
+	async ({ nginx, herolds: [dead, living] }) => {
+		const tcp = { wsUrl: nginx.streamWsUrl }
+		const early = await several(tcp, 4)
+
+		dead.kill()
+		await allChat(await several(tcp, 8))
+		await waitFor(() => early.filter((client) => client.closeInfo !== undefined).length === 2, 'those of the dead one')
+		assert.equal((await living.status()).counters.websockets, 10)
+	})
 
 frontStory('limits: 20 requests a second after 100 at once, 200 WebSockets from one address', { backends: 1 }, async ({ nginx }) => {
 	const url = `${nginx.wsUrl}/echo`

@@ -218,7 +218,7 @@ export function frontStory(name, { timeout = 90000, backends = 2, options = {}, 
 			const listen = proxied ? '127.0.0.1:0,127.0.0.1:0 proxy_protocol' : '127.0.0.1:0'
 
 			for (let i = 0; i < backends; i++)
-				herolds.push(await Herold.start({ options: { listen, ...(typeof options === 'function' ? options(i) : options) } }))
+				herolds.push(await Herold.start({ options: { listen, trusted_proxies: '127.0.0.1', ...(typeof options === 'function' ? options(i) : options) } }))
 			nginx = await Nginx.start({ backends: herolds.map((h) => h.address), ...(proxied && { stream: herolds.map((h) => h.addresses[1]) }), ...settings })
 			await fn({ nginx, herolds, t })
 			await nginx.stop()
