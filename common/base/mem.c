@@ -51,3 +51,7 @@ void *mem_try_realloc(void *ptr, size_t bytes) {
 void mem_free(void *ptr) {
 	free(ptr);
 }
+
+void mem_give_back(void) {
+	malloc_trim(0);
+}

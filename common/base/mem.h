@@ -19,6 +19,8 @@ void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void *mem_dup(const void *ptr, size_t bytes) MUST_CHECK;
 void *mem_try_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void mem_free(void *ptr);
+/* Gives free memory between blocks in use back to the kernel, too. Takes milliseconds. */
+void mem_give_back(void);
 /* Ends the process: for whoever had mem_try_* and has nobody to refuse. */
 NORETURN void mem_exhausted(size_t bytes);
 

@@ -341,6 +341,12 @@ int sock_accept(int listener, struct sock_peer *peer) {
 	return fd;
 }
 
+void sock_reset_at_close(int fd) {
+	struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void sock_tune_client(int fd) {
 	set_on(fd, IPPROTO_TCP, TCP_NODELAY);
 	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ NOTSENT_LOWAT_BYTES }, sizeof(int));

@@ -55,5 +55,7 @@ int sock_connect(const struct sock_addr *a) MUST_CHECK;
 int sock_accept(int listener, struct sock_peer *peer) MUST_CHECK;
 /* TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB: a reader that stalls would else pin megabytes of kernel memory). */
 void sock_tune_client(int fd);
+/* Closing will reset the connection: what waits to be sent is dropped instead of kept by the kernel until the peer takes it. */
+void sock_reset_at_close(int fd);
 
 #endif

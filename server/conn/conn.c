@@ -206,6 +206,9 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 	conn_log_end(c);
 	deadline_clear(&c->deadline);
 	evloop_io_stop(&c->io);
+	/* It does not get all in any case. What the kernel has of it could stay there for minutes, in a socket that nobody counts. */
+	if (c->is_blocked && !outq_is_empty(&c->stream.out))
+		sock_reset_at_close(c->stream.fd);
 	c->stream.ops->close(&c->stream);
 	c->cs->queued_bytes -= c->stream.out.bytes;
 	outq_fini(&c->stream.out);

@@ -104,8 +104,9 @@ struct conns {
 	struct evloop_timer resume_timer;
 	struct evloop_timer drain_timer;
 	struct list all, dead;
+	struct list due;		/* deadlines that the wheel has met */
 	struct conn *flush, *resume;
-	size_t count;
+	size_t count, most;		/* now; and the most since memory was given back */
 	size_t queued_bytes;		/* over all out-queues */
 	struct buf deflated;		/* one message on its way out */
 	uint64_t drain_start_ms, drain_spread_ms;

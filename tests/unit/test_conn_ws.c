@@ -289,6 +289,23 @@ START_TEST(send_timeout) {
 }
 END_TEST
 
+/* What the kernel holds for a peer that takes nothing must not stay there. */
+START_TEST(send_timeout_resets) {
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	world_look_at(world_connect_tcp());
+	world_upgrade();
+	w.is_client_reading = false;
+	ck_assert_int_eq(setsockopt(w.client, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int)), 0);
+	offer(7000000, 1);
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	ck_assert_uint_eq(world_closed_with(CLOSE_send_timeout), 1);
+	w.is_client_reading = true;
+	ck_assert(world_run(world_is_ended, GIVE_UP_MS));
+	ck_assert(w.got_reset);
+}
+END_TEST
+
 START_TEST(reads_pause_and_resume) {
 	uint64_t paused = stat_get(stats_own, STAT_reads_paused);
 	char *payload = mem_zalloc(20000);
@@ -523,6 +540,7 @@ Suite *suite_conn_ws(void) {
 	tcase_add_test(t, burst_to_a_fast_client);
 	tcase_add_test(t, burst_larger_than_a_share);
 	tcase_add_test(t, send_timeout);
+	tcase_add_test(t, send_timeout_resets);
 	tcase_add_test(t, reads_pause_and_resume);
 	tcase_add_test(t, drain_is_spread);
 	tcase_add_test(t, drain_sends_what_waits);
