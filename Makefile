@@ -92,6 +92,9 @@ $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BA
 $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
+$(BIN)/load_hold: $(BUILD)/tests/bench/load_hold.o $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
 $(BUILD)/fuzzed.a: $(FUZZ_HELP_OBJ) $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -167,9 +170,9 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	@$(MAKE) --no-print-directory MODE=coverage fuzz-programs
 	tests/fuzz/coverage
 
-bench: ## echoes, deliveries, TLS handshakes and idle memory beside bare epoll loops; results also in build/bench.txt
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls
-	@node tests/bench/run.mjs $(ARGS)
+bench: ## Herold beside bare epoll loops; BENCH=name,... for some sections (tests/bench/README.md); results also in build/bench.txt
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold
+	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree
 	tests/lint/run

@@ -53,7 +53,7 @@ static void watch(struct client *c, int op, uint32_t events) {
 void clients_init(struct clients *all, const char *target, uint16_t port, const char *path, uint32_t count) {
 	struct rlimit files;
 
-	*all = (struct clients){ .count = count, .target = target, .path = path, .compress_from = UINT32_MAX };
+	*all = (struct clients){ .count = count, .target = target, .path = path };
 	all->to.sin_family = AF_INET;
 	all->to.sin_port = htons(port);
 	if (inet_pton(AF_INET, target, &all->to.sin_addr) != 1)
@@ -218,7 +218,7 @@ static void connected(struct client *c) {
 	buf_addf(&request,
 		"GET %s HTTP/1.1\r\nHost: %s:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-		all->path, all->target, ntohs(all->to.sin_port), c->index < all->compress_from ? "" : OFFER);
+		all->path, all->target, ntohs(all->to.sin_port), c->offers_deflate ? OFFER : "");
 	send_bytes(c, buf_slice(&request));
 	buf_fini(&request);
 }
@@ -235,7 +235,7 @@ static struct slice upgraded(struct client *c, struct slice s) {
 	if (end == NULL || !slice_starts_with(buf_slice(&c->in), "HTTP/1.1 101 ") ||
 		memmem(c->in.data, c->in.len, ACCEPT, strlen(ACCEPT)) == NULL)
 		die("connection %u: no upgrade: %.*s", c->index, (int)c->in.len, (char *)c->in.data);
-	if (c->index >= c->all->compress_from && memmem(c->in.data, c->in.len, "permessage-deflate", 18) == NULL)
+	if (c->offers_deflate && memmem(c->in.data, c->in.len, "permessage-deflate", 18) == NULL)
 		die("connection %u: the server does not compress", c->index);
 	head_len = (size_t)(end - c->in.data) + 4;
 	buf_fini(&c->in);
@@ -271,7 +271,7 @@ static size_t take_head(struct client *c, const uint8_t *p, size_t len) {
 	length_bytes = p[1] < 126 ? 0 : p[1] == 126 ? 2 : 8;
 	if (len < 2 + length_bytes)
 		return 0;
-	if ((p[0] & 0x70) != 0 && ((p[0] & 0x70) != 0x40 || c->index < c->all->compress_from))
+	if ((p[0] & 0x70) != 0 && ((p[0] & 0x70) != 0x40 || !c->offers_deflate))
 		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);
 	if ((p[1] & 0x80) != 0)
 		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);

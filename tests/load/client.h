@@ -24,6 +24,7 @@ struct client {
 	struct clients *all;
 	int fd;
 	uint32_t index;
+	bool offers_deflate; /* the user's, before it is started; what comes compressed is not inflated */
 	enum client_state state;
 	struct buf in;	/* the response's head, or a control frame's payload */
 	struct buf out; /* what the socket did not take at once ... */
@@ -50,7 +51,6 @@ struct clients {
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */
 	bool compare;
-	uint32_t compress_from; /* from this client on they offer permessage-deflate; they do not inflate what comes */
 	void (*on_open)(struct client *c);
 	void (*on_message)(struct client *c);	/* c->stamp: the first bytes */
 	void *arg;

@@ -99,6 +99,10 @@ static struct client *publisher(uint32_t at) {
 	return &load.clients.client[at * (load.clients.count / (uint32_t)load.publishers)];
 }
 
+static bool is_publisher(uint32_t index) {
+	return index % (load.clients.count / (uint32_t)load.publishers) == 0;
+}
+
 static void fan_send(uint32_t slot) {
 	struct slot *s = &load.slot[slot];
 	char stamp[CLIENT_STAMP + 1];
@@ -115,7 +119,7 @@ static void fan_came(struct client *c) {
 	uint32_t slot, sequence;
 
 	load.messages++;
-	if (c->index % (load.clients.count / (uint32_t)load.publishers) != 0)
+	if (!is_publisher(c->index))
 		return;
 	memcpy(stamp, c->stamp, CLIENT_STAMP);
 	stamp[CLIENT_STAMP] = '\0';
@@ -353,8 +357,8 @@ int main(int argc, char **argv) {
 		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
 	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
 	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
-	if (load.compress)
-		load.clients.compress_from = modes[mode].run == fan ? (uint32_t)load.publishers : 0;
+	for (uint32_t i = 0; i < load.clients.count; i++)
+		load.clients.client[i].offers_deflate = load.compress && !(modes[mode].run == fan && is_publisher(i));
 	modes[mode].run();
 	clients_fini(&load.clients);
 	return EXIT_SUCCESS;
