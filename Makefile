@@ -72,7 +72,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
+.PHONY: all run test test-compose check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -94,6 +94,9 @@ $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BA
 
 $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
+
+$(BIN)/load_hold: $(BUILD)/tests/bench/load_hold.o $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
 $(BUILD)/fuzzed.a: $(FUZZ_HELP_OBJ) $(SERVER_OBJ) $(BUILD)/broker/redis/redis_payload.o $(COMMON_OBJ)
@@ -152,6 +155,9 @@ unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
 
+test-compose: tests/e2e/node_modules/.package-lock.json ## docker-compose.yml with a real engine, scaled and restarted; skipped where there is none
+	tests/compose/run
+
 tests/e2e/node_modules/.package-lock.json: tests/e2e/package-lock.json
 	cd tests/e2e && npm ci --no-audit --no-fund
 	@touch $@
@@ -169,9 +175,9 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	@$(MAKE) --no-print-directory MODE=coverage fuzz-programs
 	tests/fuzz/coverage
 
-bench: ## echoes, deliveries, TLS handshakes and idle memory beside bare epoll loops; results also in build/bench.txt
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls
-	@node tests/bench/run.mjs $(ARGS)
+bench: ## Herold beside bare epoll loops; BENCH=name,... for some sections (tests/bench/README.md); results also in build/bench.txt
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold
+	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree
 	tests/lint/run

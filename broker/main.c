@@ -179,6 +179,7 @@ int main(int argc, char **argv, char **environment) {
 	struct errbuf e;
 	int signal_fd, status = EXIT_FAILURE;
 
+	mem_init();
 	proc_init(argc, argv, environment);
 	if (!take_arguments(argc, argv, &a)) {
 		fprintf(stderr, "herold-broker is started by herold, not by hand\n");

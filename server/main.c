@@ -128,6 +128,7 @@ int main(int argc, char **argv) {
 	enum action action;
 	char **settings;
 
+	mem_init();
 	/* A title overwrites the arguments and the environment where they were; from here on they are copies. */
 	proc_init(argc, argv, environ);
 	settings = mem_zalloc((size_t)argc * sizeof(*settings));

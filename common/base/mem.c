@@ -1,9 +1,17 @@
 /* mem - allocation that either succeeds or ends the process, and its cautious twin */
 #include "common/base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LARGE_BYTES = 1 << 20 };
+
+void mem_init(void) {
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
+}
 
 void mem_exhausted(size_t bytes) {
 	fprintf(stderr, "herold: out of memory (%zu bytes wanted)\n", bytes);
@@ -42,4 +50,8 @@ void *mem_try_realloc(void *ptr, size_t bytes) {
 
 void mem_free(void *ptr) {
 	free(ptr);
+}
+
+void mem_give_back(void) {
+	malloc_trim(0);
 }

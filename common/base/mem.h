@@ -10,12 +10,17 @@
 
 #include "common/base/base.h"
 
+/* At the start of a program: large blocks come from the kernel and go back to it, and grow without being copied. Else the first one
+ * that is freed would make malloc keep all that are not larger. */
+void mem_init(void);
 void *mem_alloc(size_t bytes) MUST_CHECK;
 void *mem_zalloc(size_t bytes) MUST_CHECK;
 void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void *mem_dup(const void *ptr, size_t bytes) MUST_CHECK;
 void *mem_try_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void mem_free(void *ptr);
+/* Gives free memory between blocks in use back to the kernel, too. Takes milliseconds. */
+void mem_give_back(void);
 /* Ends the process: for whoever had mem_try_* and has nobody to refuse. */
 NORETURN void mem_exhausted(size_t bytes);
 

@@ -34,6 +34,24 @@ struct rcbuf *rcbuf_copy(struct slice s) {
 	return r;
 }
 
+void rcbuf_make_room(struct buf *b) {
+	BUG_ON(b->len > 0);
+	if (buf_reserve(b, RCBUF_ROOM) != NULL)
+		b->len = RCBUF_ROOM;
+}
+
+struct rcbuf *rcbuf_of(struct buf *b) {
+	struct rcbuf *r = (struct rcbuf *)b->data;
+
+	BUG_ON(b->len < RCBUF_ROOM || b->cap - RCBUF_ROOM > UINT32_MAX);
+	r->refs = 1;
+	r->len = (uint32_t)(b->len - RCBUF_ROOM);
+	r->cap = (uint32_t)(b->cap - RCBUF_ROOM);
+	b->data = NULL;
+	buf_fini(b);
+	return r;
+}
+
 bool rcbuf_try_grow(struct rcbuf **r, size_t more) {
 	struct rcbuf *grown;
 	size_t need, cap;

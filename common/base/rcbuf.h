@@ -7,7 +7,7 @@
 #ifndef COMMON_BASE_RCBUF_H
 #define COMMON_BASE_RCBUF_H
 
-#include "common/base/slice.h"
+#include "common/base/buf.h"
 
 struct rcbuf {
 	uint32_t refs;
@@ -20,6 +20,12 @@ struct rcbuf {
 struct rcbuf *rcbuf_try_new(size_t cap) MUST_CHECK;
 /* Returns owned: a copy. Ends the process when memory is out. */
 struct rcbuf *rcbuf_copy(struct slice s) MUST_CHECK;
+/* What rcbuf_make_room() adds. */
+enum { RCBUF_ROOM = offsetof(struct rcbuf, data) };
+/* Room for the head of an rcbuf at the beginning of an empty buf, so that it can become one. */
+void rcbuf_make_room(struct buf *b);
+/* Returns owned: what b has behind that room, without a copy. b is empty afterwards. */
+struct rcbuf *rcbuf_of(struct buf *b) MUST_CHECK;
 /* Makes room for `more` bytes behind the present ones; takes *r (one reference only) and replaces it. False, and *r
  * unchanged, when memory is out. */
 bool rcbuf_try_grow(struct rcbuf **r, size_t more) MUST_CHECK;

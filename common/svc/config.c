@@ -7,6 +7,8 @@
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
 #include "common/svc/config_option.h"
+#include "common/svc/listen_address.h"
+#include "common/svc/nets.h"
 #include "common/svc/redis_url.h"
 #include "common/svc/sock.h"
 
@@ -193,8 +195,8 @@ static bool check_addresses(const struct config_option *o, struct slice value, s
 	struct text_list list = { NULL, 0 };
 	struct sock_addr address;
 	struct errbuf why;
-	size_t least = o->offset == offsetof(struct config, admin_listen) ? 1 : 0;
-	bool is_good;
+	bool is_admin = o->offset == offsetof(struct config, admin_listen), is_good, is_proxy;
+	size_t least = is_admin ? 1 : 0;
 
 	if (!is_addresses(o) || !parse_list(value, &list))
 		return true;
@@ -202,10 +204,29 @@ static bool check_addresses(const struct config_option *o, struct slice value, s
 	if (!is_good)
 		errbuf_set(e, "%s: %zu addresses are not allowed, but %zu to %d", o->name, list.count, least, LISTENERS_MAX);
 	for (size_t i = 0; i < list.count && is_good; i++) {
-		is_good = sock_parse(list.item[i], &address, &why);
+		is_good = listen_address_parse(list.item[i], &address, &is_proxy, &why);
+		if (is_good && is_proxy && is_admin)
+			is_good = errbuf_set(&why, "the PROXY protocol is not spoken here");
 		if (!is_good)
 			errbuf_set(e, "%s: %.400s", o->name, why.text);
 	}
+	list_fini(&list);
+	return is_good;
+}
+
+static bool check_networks(const struct config_option *o, struct slice value, struct errbuf *e) {
+	struct text_list list = { NULL, 0 };
+	struct errbuf why;
+	struct nets nets;
+	bool is_good;
+
+	if (o->offset != offsetof(struct config, trusted_proxies) || !parse_list(value, &list))
+		return true;
+	is_good = nets_init(&nets, list.item, list.count, &why);
+	if (is_good)
+		nets_fini(&nets);
+	else
+		errbuf_set(e, "%s: %.400s", o->name, why.text);
 	list_fini(&list);
 	return is_good;
 }
@@ -216,7 +237,7 @@ bool config_set(struct config *c, struct slice name, struct slice value, struct 
 	if (o == NULL)
 		return errbuf_set(e, "there is no option \"%.*s\" (--help lists them)", (int)(name.len < 100 ? name.len : 100),
 		    (const char *)name.ptr);
-	return check_addresses(o, value, e) && (option_parse(o, value, value_of(c, o)) || refuse(o, value, e));
+	return check_addresses(o, value, e) && check_networks(o, value, e) && (option_parse(o, value, value_of(c, o)) || refuse(o, value, e));
 }
 
 /* --- many values --- */
@@ -292,6 +313,21 @@ static bool check_redis_urls(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+/* Where the PROXY protocol is expected and nobody is trusted, nobody could come in. */
+static bool check_proxies(const struct config *c, struct errbuf *e) {
+	const struct text_list *const lists[] = { &c->listen, &c->tls_listen };
+	struct sock_addr address;
+	bool is_proxy;
+
+	for (size_t i = 0; i < ARRAY_LEN(lists) && c->trusted_proxies.count == 0; i++) {
+		for (size_t k = 0; k < lists[i]->count; k++) {
+			if (listen_address_parse(lists[i]->item[k], &address, &is_proxy, e) && is_proxy)
+				return errbuf_set(e, "\"%.200s\": nobody may come there, because trusted_proxies is empty", lists[i]->item[k]);
+		}
+	}
+	return true;
+}
+
 static bool check_redis(const struct config *c, struct errbuf *e) {
 	struct errbuf why;
 	uint16_t port;
@@ -334,7 +370,7 @@ bool config_check(const struct config *c, struct errbuf *e) {
 		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
-	return check_tls(c, e) && check_redis(c, e);
+	return check_tls(c, e) && check_proxies(c, e) && check_redis(c, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {

@@ -105,13 +105,56 @@ void sock_peer_text(const struct sock_peer *p, char out[SOCK_TEXT_MAX]) {
 		return;
 	}
 	memcpy(&ip, p->ip, sizeof(ip));
-	if (IN6_IS_ADDR_V4MAPPED(&ip)) {
+	if (IN6_IS_ADDR_V4MAPPED(&ip))
 		inet_ntop(AF_INET, p->ip + 12, host, sizeof(host));
-		snprintf(out, SOCK_TEXT_MAX, "%s:%u", host, p->port);
-	} else {
+	else
 		inet_ntop(AF_INET6, &ip, host, sizeof(host));
-		snprintf(out, SOCK_TEXT_MAX, "[%s]:%u", host, p->port);
+	if (p->port == 0)
+		snprintf(out, SOCK_TEXT_MAX, "%s", host);
+	else
+		snprintf(out, SOCK_TEXT_MAX, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, p->port);
+}
+
+/* Cuts the address out of "[ADDRESS]:PORT" and the like. */
+static bool split_peer(struct slice text, struct slice *host, struct slice *port) {
+	const uint8_t *colon = memchr(text.ptr, ':', text.len), *end;
+
+	*host = text;
+	*port = SLICE_EMPTY;
+	if (text.ptr[0] == '[') {
+		end = memchr(text.ptr, ']', text.len);
+		if (end == NULL || memchr(text.ptr, ':', (size_t)(end - text.ptr)) == NULL)
+			return false;
+		*host = slice_of(text.ptr + 1, (size_t)(end - text.ptr) - 1);
+		*port = slice_skip(text, host->len + 2);
+	} else if (colon != NULL && memchr(colon + 1, ':', (size_t)(text.ptr + text.len - colon) - 1) == NULL) {
+		host->len = (size_t)(colon - text.ptr);
+		*port = slice_skip(text, host->len);
 	}
+	return true;
+}
+
+bool sock_peer_parse(struct slice text, struct sock_peer *out) {
+	char name[INET6_ADDRSTRLEN];
+	struct slice host, port;
+	uint64_t number = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (slice_eq_text(text, "unix:")) {
+		out->is_unix = 1;
+		return true;
+	}
+	if (text.len == 0 || !split_peer(text, &host, &port) || host.len >= sizeof(name) || memchr(host.ptr, '\0', host.len) != NULL)
+		return false;
+	if (port.len > 0 && (port.ptr[0] != ':' || !slice_to_u64(slice_skip(port, 1), &number) || number > UINT16_MAX))
+		return false;
+	memcpy(name, host.ptr, host.len);
+	name[host.len] = '\0';
+	out->port = (uint16_t)number;
+	if (inet_pton(AF_INET6, name, out->ip) == 1)
+		return true;
+	out->ip[10] = out->ip[11] = 0xff;
+	return inet_pton(AF_INET, name, out->ip + 12) == 1;
 }
 
 void sock_peer_of(const struct sock_addr *a, struct sock_peer *out) {
@@ -296,6 +339,12 @@ int sock_accept(int listener, struct sock_peer *peer) {
 	if (fd >= 0)
 		sock_peer_of(&a, peer);
 	return fd;
+}
+
+void sock_reset_at_close(int fd) {
+	struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 void sock_tune_client(int fd) {

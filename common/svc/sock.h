@@ -23,7 +23,8 @@ struct sock_addr {
 	socklen_t len;
 };
 
-/* A client's address in 20 bytes. IPv4 is kept mapped (::ffff:a.b.c.d); a unix peer is all zeros. Port in host order. */
+/* A client's address in 20 bytes. IPv4 is kept mapped (::ffff:a.b.c.d); a unix peer is all zeros. Port in host order; 0: not known,
+ * because only a proxy said who it is. */
 struct sock_peer {
 	uint8_t ip[16];
 	uint16_t port;
@@ -36,6 +37,8 @@ enum { SOCK_TEXT_MAX = 128 };	/* longest address text, with its NUL */
 bool sock_parse(const char *text, struct sock_addr *out, struct errbuf *e) MUST_CHECK;
 void sock_text(const struct sock_addr *a, char out[SOCK_TEXT_MAX]);
 void sock_peer_text(const struct sock_peer *p, char out[SOCK_TEXT_MAX]);
+/* What the above writes, or a proxy: IPV4, IPV4:PORT, IPV6, [IPV6], [IPV6]:PORT, unix: */
+bool sock_peer_parse(struct slice text, struct sock_peer *out) MUST_CHECK;
 void sock_peer_of(const struct sock_addr *a, struct sock_peer *out);
 
 /* False when somebody listens there already, also with SO_REUSEPORT (which the kernel would let us share in silence). Removes
@@ -52,5 +55,7 @@ int sock_connect(const struct sock_addr *a) MUST_CHECK;
 int sock_accept(int listener, struct sock_peer *peer) MUST_CHECK;
 /* TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB: a reader that stalls would else pin megabytes of kernel memory). */
 void sock_tune_client(int fd);
+/* Closing will reset the connection: what waits to be sent is dropped instead of kept by the kernel until the peer takes it. */
+void sock_reset_at_close(int fd);
 
 #endif

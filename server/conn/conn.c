@@ -38,6 +38,7 @@ void conn_side_trim(struct conn *c) {
 
 /* From where to where; the bit of each state that may follow. */
 static const uint8_t may_follow[CONN_DEAD + 1] = {
+	[CONN_PROXY] = 1 << CONN_HEAD | 1 << CONN_DEAD,
 	[CONN_HEAD] = 1 << CONN_BODY | 1 << CONN_ANSWER | 1 << CONN_LINGER | 1 << CONN_DEAD,
 	[CONN_BODY] = 1 << CONN_ANSWER | 1 << CONN_LINGER | 1 << CONN_DEAD,
 	[CONN_ANSWER] = 1 << CONN_HEAD | 1 << CONN_OPEN | 1 << CONN_LINGER | 1 << CONN_DEAD,
@@ -91,6 +92,7 @@ static uint64_t conn_due(const struct conn *c, uint64_t now) {
 	uint64_t send = send_due(c, now), heartbeat;
 
 	switch ((enum conn_state)c->state) {
+	case CONN_PROXY:
 	case CONN_HEAD:
 	case CONN_BODY:
 		return c->is_blocked ? send : ms_after(now, c->since_ms, c->cs->settings.handshake_ms);
@@ -136,6 +138,9 @@ void conn_on_deadline(struct conn *c) {
 		return;
 	}
 	switch ((enum conn_state)c->state) {
+	case CONN_PROXY:
+		conn_end(c, CLOSE_proxy_header_timeout, NULL);
+		break;
 	case CONN_HEAD:
 	case CONN_BODY:
 	case CONN_ANSWER:
@@ -201,6 +206,9 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 	conn_log_end(c);
 	deadline_clear(&c->deadline);
 	evloop_io_stop(&c->io);
+	/* It does not get all in any case. What the kernel has of it could stay there for minutes, in a socket that nobody counts. */
+	if (c->is_blocked && !outq_is_empty(&c->stream.out))
+		sock_reset_at_close(c->stream.fd);
 	c->stream.ops->close(&c->stream);
 	c->cs->queued_bytes -= c->stream.out.bytes;
 	outq_fini(&c->stream.out);
@@ -260,7 +268,8 @@ void conn_free(struct conn *c) {
 		ws_deflater_free(&c->side->deflater);
 		mem_free(c->side);
 	}
-	ws_reader_fini(&c->reader);
+	if (c->was_open)
+		ws_reader_fini(&c->reader);
 	mem_free(c);
 }
 

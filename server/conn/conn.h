@@ -1,8 +1,8 @@
 /*
  * conn - one client: request, upgrade, frames in and out, deadlines, the end
  *
- * States:  HEAD (reading a request) -> BODY (reading its body) -> ANSWER (the owner owes a response) -> HEAD again, or
- *          OPEN (WebSocket) -> CLOSING (our close frame is out) -> LINGER (shut down, waiting for the peer's end) -> dead.
+ * States:  PROXY (only where the PROXY protocol is expected: reading its header) -> HEAD (reading a request) -> BODY (reading its
+ *          body) -> ANSWER (the owner owes a response) -> HEAD again, or OPEN (WebSocket) -> CLOSING (our close frame is out) -> LINGER (shut down, waiting for the peer's end) -> dead.
  * Does:    everything RFC 6455 asks of the server between bytes and messages; bounded buffers and times; one log line at the end.
  * Does not: know paths, protocols, channels or the broker. Those are handed over as conn_host and conn_ops.
  * Lifetime: made by conn_accept(); freed only at the end of a turn (conns_turn_end), never inside a callback. conn_close() may be
@@ -14,6 +14,7 @@
 #include "common/base/ids.h"
 #include "common/base/wheel.h"
 #include "common/svc/evloop.h"
+#include "common/svc/nets.h"
 #include "common/svc/sock.h"
 #include "server/http/http_request.h"
 #include "server/http/http_response.h"
@@ -61,6 +62,7 @@ struct conn_settings {
 	uint64_t heartbeat_ms, handshake_ms, send_timeout_ms;
 	size_t client_queue_bytes;
 	struct ws_deflate_settings deflate;
+	const struct nets *trusted_proxies;	/* borrowed, lives longer; NULL: nobody */
 };
 
 /* --- all connections of a process --- */
@@ -86,6 +88,8 @@ struct id_source *conns_ids(struct conns *cs);
 void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer);
 /* The same with TLS, which lives longer. */
 void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls);
+/* The same, with (tls not NULL) or without, when the header of the PROXY protocol has to come before all else. */
+void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls);
 
 /* In HEAD/ANSWER only. Counts by status. */
 void conn_respond(struct conn *c, const struct http_response *response);
@@ -102,6 +106,8 @@ uint8_t conn_wire(const struct conn *c);
 
 /* A message to the peer: text or binary. Copies. Ignored unless OPEN. */
 void conn_send(struct conn *c, uint8_t opcode, struct slice data);
+/* In on_message, `data` the whole message at hand: the same, but a large one is not copied. */
+void conn_send_back(struct conn *c, uint8_t opcode, struct slice data);
 /* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
  * OPEN. A client that is too far behind is closed (slow_client). */
 void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);
@@ -114,6 +120,8 @@ void conn_set_user(struct conn *c, void *user);
 struct conns *conn_conns(const struct conn *c);
 /* Unique on all hosts. */
 void conn_id_text(const struct conn *c, char out[ID_TEXT_LEN + 1]);
+/* The client's, as far as it is known: behind trusted proxies theirs until they have said whom they speak for. Of a request's client while
+ * it is answered; later requests on the same connection may have others. */
 const struct sock_peer *conn_peer(const struct conn *c);
 
 #endif

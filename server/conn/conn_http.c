@@ -13,7 +13,7 @@ static size_t kept_bytes(const struct conn *c) {
 }
 
 bool conn_http_is_idle(const struct conn *c) {
-	return c->state == CONN_HEAD && kept_bytes(c) == 0;
+	return c->state == CONN_PROXY || (c->state == CONN_HEAD && kept_bytes(c) == 0);
 }
 
 size_t conn_http_room(const struct conn *c) {
@@ -64,6 +64,9 @@ void conn_respond(struct conn *c, const struct http_response *response) {
 		return;
 	}
 	conn_set_state(c, CONN_HEAD);
+	/* A proxy's connection carries requests of one client after the other. */
+	if (c->is_trusted)
+		c->peer = c->hop;
 	if (!c->is_busy && kept_bytes(c) > 0)
 		conns_resume_later(c);
 }
@@ -219,6 +222,8 @@ static bool use_request(struct conn *c, struct slice *rest) {
 		break;
 	}
 	if (c->state == CONN_HEAD) {
+		if (c->is_trusted)
+			conn_learn_client(c, &r);
 		if (!admit(c, &r))
 			return false;
 		if (rest->len - head_len < r.content_length) {

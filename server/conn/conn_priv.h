@@ -3,6 +3,7 @@
  *
  * conns.c      the set: accept, end of turn, deadlines' clock, drain
  * conn.c       one connection's life: states, deadlines, leaving, the end
+ * conn_proxy.c who the client is when a proxy speaks for it
  * conn_io.c    receiving, queueing, flushing, holding back who does not take its data
  * conn_http.c  requests and responses
  * conn_ws.c    frames in and out, the close handshake
@@ -16,7 +17,8 @@
 #include "server/conn/conn.h"
 
 enum conn_state {
-	CONN_HEAD = 0,	/* reading a request's head */
+	CONN_PROXY = 0,	/* reading the header of the PROXY protocol */
+	CONN_HEAD,	/* reading a request's head */
 	CONN_BODY,	/* reading its body */
 	CONN_ANSWER,	/* the owner owes a response */
 	CONN_OPEN,	/* WebSocket */
@@ -38,7 +40,7 @@ enum {
 
 /* What a connection needs some of the time only. */
 struct conn_side {
-	struct buf in;			/* requests, or frames, that came in but could not be used yet */
+	struct buf in;			/* a proxy's header, requests, or frames, that came in but could not be used yet */
 	size_t need;			/* BODY: bytes of the whole request */
 	struct conn *resume_next;	/* on conns.resume: for these requests, or for bytes that its stream has left */
 	bool is_resuming;		/* is it there? */
@@ -50,12 +52,17 @@ struct conn_side {
 struct conn {
 	struct evloop_io io;
 	struct stream stream;
-	struct ws_reader reader;
+	union {
+		struct {	/* since the upgrade */
+			struct ws_reader reader;
+			const struct conn_ops *ops;
+		};
+		struct sock_peer hop;	/* before it, and if is_trusted: who connected, or spoke by the PROXY protocol; peer is its client */
+	};
 	struct deadline deadline;
 	struct list link;		/* on conns.all or conns.dead */
 	struct conn *flush_next;	/* on conns.flush */
 	struct conns *cs;
-	const struct conn_ops *ops;	/* since the upgrade */
 	void *user;
 	struct conn_side *side;		/* owned; NULL most of the time */
 	uint64_t id : 48, close_code : 16;
@@ -80,6 +87,7 @@ struct conn {
 	bool has_answered : 1;	/* a request before */
 	bool is_busy : 1;	/* conn_http_input() is at work further up the stack */
 	bool was_open : 1;
+	bool is_trusted : 1;	/* what it says of its client is believed */
 	bool is_leaving : 1;	/* on_closed or on_gone was called */
 	bool is_unanswered : 1;	/* our close frame was */
 	bool has_context : 1;	/* what it gets is compressed with a context of its own ... */
@@ -96,8 +104,9 @@ struct conns {
 	struct evloop_timer resume_timer;
 	struct evloop_timer drain_timer;
 	struct list all, dead;
+	struct list due;		/* deadlines that the wheel has met */
 	struct conn *flush, *resume;
-	size_t count;
+	size_t count, most;		/* now; and the most since memory was given back */
 	size_t queued_bytes;		/* over all out-queues */
 	struct buf deflated;		/* one message on its way out */
 	uint64_t drain_start_ms, drain_spread_ms;
@@ -130,6 +139,14 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail);
 /* Ends as soon as what waits is sent and the peer has ended, too. The reason is set. */
 void conn_linger(struct conn *c);
 void conn_free(struct conn *c);
+
+/* --- conn_proxy.c --- */
+/* Who it is, and whether it is believed. */
+void conn_set_peer(struct conn *c, const struct sock_peer *peer);
+/* Waits for the header; who is not trusted is ended. */
+void conn_proxy_begin(struct conn *c);
+/* Of one that is trusted: the client of this request. */
+void conn_learn_client(struct conn *c, const struct http_request *r);
 
 /* --- conn_io.c --- */
 void conn_on_ready(int fd, short ready, void *arg);

@@ -23,26 +23,38 @@ static bool queue_frame(struct conn *c, uint8_t first, struct slice payload) {
 	return true;
 }
 
+/* Takes the payload. */
+static void queue_whole(struct conn *c, uint8_t opcode, struct rcbuf *payload) {
+	uint8_t header[WS_SERVER_HEADER_MAX];
+	size_t header_len = ws_frame_header(header, WS_FIN | opcode, payload->len);
+
+	if (log_is_on(LOG_DEBUG))
+		conn_log_frame(c, "frame out", opcode, payload->len, 1);
+	conn_queue(c, rcbuf_copy(slice_of(header, header_len)));
+	conn_queue(c, payload);
+}
+
 static void queue_control(struct conn *c, uint8_t opcode, struct slice payload) {
 	if (!queue_frame(c, opcode, payload))
 		conn_end(c, CLOSE_internal_error, "no memory for a frame");
 }
 
-/* Whether it is closed because too much waits. What was queued in this turn was never offered to the socket, so that
- * comes first. */
+/* Whether it is closed because too much waits. What was queued in this turn was never offered to the socket, or only its share,
+ * so that comes first. */
 static bool is_too_slow(struct conn *c) {
-	size_t most = c->cs->settings.client_queue_bytes;
+	size_t most = c->cs->settings.client_queue_bytes, before;
 
-	if (c->stream.out.bytes < most)
-		return false;
-	if (!c->is_blocked)
+	while (c->stream.out.bytes >= most) {
+		before = c->stream.out.bytes;
 		conn_flush(c);
-	if (c->state != CONN_OPEN)
-		return true;
-	if (c->stream.out.bytes < most)
-		return false;
-	conn_close(c, CLOSE_slow_client, NULL);
-	return true;
+		if (c->state != CONN_OPEN)
+			return true;
+		if (c->stream.out.bytes == before) {
+			conn_close(c, CLOSE_slow_client, NULL);
+			return true;
+		}
+	}
+	return false;
 }
 
 static void count_sent(struct conn *c, uint32_t messages) {
@@ -50,16 +62,27 @@ static void count_sent(struct conn *c, uint32_t messages) {
 	stat_add(STAT_messages_sent, messages);
 }
 
-void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
-	if (c->state != CONN_OPEN || is_too_slow(c))
-		return;
-	if (conn_deflate_message(c, data, &data))
-		opcode |= WS_RSV1;
-	if (!queue_frame(c, opcode, data)) {
+static void send_message(struct conn *c, uint8_t opcode, struct slice data, bool is_at_hand) {
+	bool is_deflated = conn_deflate_message(c, data, &data);
+	struct rcbuf *whole = is_at_hand && !is_deflated ? ws_reader_take(&c->reader) : NULL;
+
+	if (whole != NULL) {
+		queue_whole(c, opcode, whole);
+	} else if (!queue_frame(c, is_deflated ? opcode | WS_RSV1 : opcode, data)) {
 		conn_close(c, CLOSE_internal_error, "no memory for a message");
 		return;
 	}
 	count_sent(c, 1);
+}
+
+void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
+	if (c->state == CONN_OPEN && !is_too_slow(c))
+		send_message(c, opcode, data, false);
+}
+
+void conn_send_back(struct conn *c, uint8_t opcode, struct slice data) {
+	if (c->state == CONN_OPEN && !is_too_slow(c))
+		send_message(c, opcode, data, true);
 }
 
 void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages) {

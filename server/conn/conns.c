@@ -3,20 +3,47 @@
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
-enum { DRAIN_STEP_MS = 10 };
+enum {
+	DRAIN_STEP_MS = 10,
+	DUE_PER_TURN = 32,
+	CROWD = 256,	/* connections */
+};
 
 static void on_deadline(struct deadline *d, void *arg) {
-	(void)arg;
-	conn_on_deadline(container_of(d, struct conn, deadline));
+	struct conns *cs = arg;
+
+	list_add_tail(&cs->due, &d->link);
+}
+
+/* A few per turn: thousands that came together run out of time together, and ending one takes system calls. */
+static void meet_due(struct conns *cs) {
+	for (int i = 0; i < DUE_PER_TURN && !list_is_empty(&cs->due); i++) {
+		struct deadline *d = list_entry(cs->due.next, struct deadline, link);
+
+		list_remove(&d->link);
+		conn_on_deadline(container_of(d, struct conn, deadline));
+	}
+}
+
+/* When a crowd has gone, its memory goes, too: else one attack would make a process large for ever. */
+static void give_memory_back(struct conns *cs) {
+	if (cs->count > cs->most)
+		cs->most = cs->count;
+	if (cs->most - cs->count < CROWD || cs->count > cs->most / 2)
+		return;
+	cs->most = cs->count;
+	mem_give_back();
 }
 
 static void on_tick(void *arg) {
 	struct conns *cs = arg;
 
-	wheel_run(&cs->wheel, evloop_now_ms(cs->loop), on_deadline, NULL);
+	give_memory_back(cs);
+	wheel_run(&cs->wheel, evloop_now_ms(cs->loop), on_deadline, cs);
+	meet_due(cs);
 	cs->is_ticking = cs->count > 0;
 	if (cs->is_ticking)
-		evloop_timer_start(&cs->tick, WHEEL_TICK_MS);
+		evloop_timer_start(&cs->tick, list_is_empty(&cs->due) ? WHEEL_TICK_MS : 0);
 }
 
 static void resume_one(struct conn *c) {
@@ -161,6 +188,7 @@ struct conns *conns_new(struct evloop *loop, const struct conn_settings *setting
 	buf_init(&cs->deflated, 2 * WS_DEFLATE_MOST_BYTES);
 	list_init(&cs->all);
 	list_init(&cs->dead);
+	list_init(&cs->due);
 	evloop_timer_init(loop, &cs->tick, on_tick, cs);
 	evloop_timer_init(loop, &cs->resume_timer, on_resume, cs);
 	evloop_timer_init(loop, &cs->drain_timer, on_drain_step, cs);
@@ -189,7 +217,7 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	sock_tune_client(c->stream.fd);
 	deadline_init(&c->deadline);
 	c->cs = cs;
-	c->peer = *peer;
+	conn_set_peer(c, peer);
 	c->id = id_next(&cs->ids);
 	c->start_ms = evloop_now_ms(cs->loop);
 	c->since_ms = c->beat_ms = conn_stamp(c);
@@ -197,7 +225,6 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	cs->count++;
 	stat_add(STAT_connections, 1);
 	stat_add(STAT_connections_accepted, 1);
-	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
 	conn_arm(c);
 	if (!cs->is_ticking) {
 		cs->is_ticking = true;
@@ -205,18 +232,35 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	}
 }
 
+static void start_http(struct conns *cs, struct conn *c, const struct sock_peer *peer) {
+	c->state = CONN_HEAD;
+	start(cs, c, peer);
+	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
+}
+
 void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	stream_plain_init(&c->stream, fd);
-	start(cs, c, peer);
+	start_http(cs, c, peer);
 }
 
 void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
 	struct conn *c = mem_zalloc(sizeof(*c));
 
 	stream_tls_init(&c->stream, fd, tls);
+	start_http(cs, c, peer);
+}
+
+void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	if (tls != NULL)
+		stream_tls_init(&c->stream, fd, tls);
+	else
+		stream_plain_init(&c->stream, fd);
 	start(cs, c, peer);
+	conn_proxy_begin(c);
 }
 
 void conns_remove(struct conn *c) {

@@ -126,7 +126,7 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 		listeners_drop_clients(l->listeners);
 	h.listeners = l->listeners->fd;
 	h.listeners_per_slot = l->listeners->per_slot;
-	h.plain_per_slot = l->listeners->plain_per_slot;
+	h.listener_kinds = l->listeners->kind;
 	h.admin_listeners = l->listeners->admin_fd;
 	h.admin_listener_count = l->listeners->admin_count;
 	status = c->kind == PROCESS_WORKER ? worker_run(&h) : admin_run(&h);

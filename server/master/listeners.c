@@ -18,8 +18,8 @@ static bool lock_address(const struct sock_addr *a, int *lock_fd, struct errbuf 
 }
 
 /* One address for all slots: fd[i * stride]. */
-static bool open_address(struct sock_addr *a, const char *text, int *lock_fd, int *fd, int slots, int stride, struct errbuf *e) {
-	if (!sock_parse(text, a, e) || !lock_address(a, lock_fd, e) || !sock_probe_free(a, e))
+static bool open_address(struct sock_addr *a, int *lock_fd, int *fd, int slots, int stride, struct errbuf *e) {
+	if (!lock_address(a, lock_fd, e) || !sock_probe_free(a, e))
 		return false;
 	for (int i = 0; i < slots; i++) {
 		bool is_shared = a->u.sa.sa_family == AF_UNIX && i > 0;
@@ -39,10 +39,21 @@ static int *no_sockets(int count) {
 	return fd;
 }
 
+/* The i-th address of a slot. */
+static bool parse_address(struct listeners *l, const struct config *c, int i, struct errbuf *e) {
+	int plain = (int)c->listen.count;
+	bool is_proxy;
+
+	if (!listen_address_parse(i < plain ? c->listen.item[i] : c->tls_listen.item[i - plain], &l->address[i], &is_proxy, e))
+		return false;
+	l->kind[i] = (uint8_t)((i < plain ? LISTEN_PLAIN : LISTEN_TLS) | (is_proxy ? LISTEN_PROXY : 0));
+	return true;
+}
+
 bool listeners_open(struct listeners *l, const struct config *c, int slots, struct errbuf *e) {
 	*l = (struct listeners){ .slots = slots, .admin_count = (int)c->admin_listen.count };
-	l->plain_per_slot = (int)c->listen.count;
-	l->per_slot = l->plain_per_slot + (int)c->tls_listen.count;
+	l->per_slot = (int)(c->listen.count + c->tls_listen.count);
+	l->kind = mem_zalloc((size_t)l->per_slot);
 	l->fd = no_sockets(slots * l->per_slot);
 	l->admin_fd = no_sockets(l->admin_count);
 	l->lock_count = l->per_slot + l->admin_count;
@@ -50,13 +61,12 @@ bool listeners_open(struct listeners *l, const struct config *c, int slots, stru
 	l->address = mem_zalloc((size_t)l->per_slot * sizeof(*l->address));
 	l->admin_address = mem_zalloc((size_t)l->admin_count * sizeof(*l->admin_address));
 	for (int i = 0; i < l->per_slot; i++) {
-		const char *text = i < l->plain_per_slot ? c->listen.item[i] : c->tls_listen.item[i - l->plain_per_slot];
-
-		if (!open_address(&l->address[i], text, &l->lock_fd[i], &l->fd[i], slots, l->per_slot, e))
+		if (!parse_address(l, c, i, e) || !open_address(&l->address[i], &l->lock_fd[i], &l->fd[i], slots, l->per_slot, e))
 			goto fail;
 	}
 	for (int i = 0; i < l->admin_count; i++) {
-		if (!open_address(&l->admin_address[i], c->admin_listen.item[i], &l->lock_fd[l->per_slot + i], &l->admin_fd[i], 1, 1, e))
+		if (!sock_parse(c->admin_listen.item[i], &l->admin_address[i], e) ||
+		    !open_address(&l->admin_address[i], &l->lock_fd[l->per_slot + i], &l->admin_fd[i], 1, 1, e))
 			goto fail;
 	}
 	return true;
@@ -121,5 +131,7 @@ void listeners_close(struct listeners *l) {
 	listeners_drop_locks(l);
 	mem_free(l->address);
 	mem_free(l->admin_address);
+	mem_free(l->kind);
 	l->address = l->admin_address = NULL;
+	l->kind = NULL;
 }

@@ -8,11 +8,12 @@
 #define SERVER_MASTER_LISTENERS_H
 
 #include "common/svc/config.h"
+#include "common/svc/listen_address.h"
 #include "common/svc/sock.h"
 
 struct listeners {
 	int slots, per_slot, admin_count, lock_count;
-	int plain_per_slot;		/* those that come first: without TLS */
+	uint8_t *kind;			/* [per_slot], bits of enum listen_kind */
 	int *fd;			/* [slot * per_slot + i] */
 	int *admin_fd;
 	int *lock_fd;			/* of the addresses for clients, then of admin; -1: none */

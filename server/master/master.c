@@ -462,9 +462,17 @@ static void log_ready(const struct master *m) {
 
 	http_address(&m->listeners.admin_address[0], "http", admin, sizeof(admin));
 	for (int i = 0; i < m->listeners.per_slot; i++) {
-		http_address(&m->listeners.address[i], i < m->listeners.plain_per_slot ? "http" : "https", address, sizeof(address));
-		log_line(LOG_INFO, "ready", LF_TEXT("address", address), LF_TEXT("admin", admin),
-		    LF_I("workers", m->listeners.slots), LF_TEXT("version", HEROLD_VERSION));
+		uint8_t kind = m->listeners.kind[i];
+		struct log_field fields[6] = { 0 };
+
+		http_address(&m->listeners.address[i], (kind & LISTEN_TLS) != 0 ? "https" : "http", address, sizeof(address));
+		fields[0] = LF_TEXT("address", address);
+		fields[1] = LF_TEXT("admin", admin);
+		fields[2] = LF_I("workers", m->listeners.slots);
+		fields[3] = LF_TEXT("version", HEROLD_VERSION);
+		if ((kind & LISTEN_PROXY) != 0)
+			fields[4] = LF_TEXT("proxy_protocol", "expected");
+		log_emit(LOG_INFO, "ready", fields);
 	}
 }
 

@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* One call takes so many buffers: 4 KiB of stack, and the kernel allows 1024. */
-enum { STREAM_IOVECS = 256 };
+enum {
+	STREAM_IOVECS = 256,	/* one system call takes so many buffers: 4 KiB of stack, and the kernel allows 1024 */
+	SEND_BYTES = 256 << 10,	/* of one call of send(): the time for copying more would be taken from others */
+};
 
 static enum stream_result result_of_errno(void) {
 	return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? STREAM_AGAIN : STREAM_ERROR;
@@ -27,16 +29,22 @@ static enum stream_result plain_recv(struct stream *s, uint8_t *out, size_t len,
 	return STREAM_OK;
 }
 
-/* One sendmsg; *is_short: the socket took less than it was offered, so another call would only say EAGAIN. */
-static ssize_t plain_send_once(struct stream *s, bool *is_short) {
+/* One sendmsg of at most so many bytes; *is_short: the socket took less than it was offered, so another call would only say
+ * EAGAIN. */
+static ssize_t plain_send_once(struct stream *s, size_t most, bool *is_short) {
 	struct iovec iov[STREAM_IOVECS];
 	struct msghdr message = { .msg_iov = iov };
 	size_t offered = 0;
 	ssize_t n;
 
 	message.msg_iovlen = outq_iovec(&s->out, iov, STREAM_IOVECS);
-	for (size_t i = 0; i < message.msg_iovlen; i++)
+	for (size_t i = 0; i < message.msg_iovlen; i++) {
+		if (iov[i].iov_len > most - offered) {
+			iov[i].iov_len = most - offered;
+			message.msg_iovlen = i + 1;
+		}
 		offered += iov[i].iov_len;
+	}
 	do
 		n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
@@ -46,9 +54,9 @@ static ssize_t plain_send_once(struct stream *s, bool *is_short) {
 
 static enum stream_result plain_send(struct stream *s, size_t *sent) {
 	*sent = 0;
-	while (!outq_is_empty(&s->out)) {
+	while (!outq_is_empty(&s->out) && *sent < SEND_BYTES) {
 		bool is_short;
-		ssize_t n = plain_send_once(s, &is_short);
+		ssize_t n = plain_send_once(s, SEND_BYTES - *sent, &is_short);
 
 		if (n < 0)
 			return result_of_errno();
@@ -57,7 +65,7 @@ static enum stream_result plain_send(struct stream *s, size_t *sent) {
 		if (is_short)
 			return STREAM_AGAIN;
 	}
-	return STREAM_OK;
+	return outq_is_empty(&s->out) ? STREAM_OK : STREAM_AGAIN;
 }
 
 static void plain_shutdown(struct stream *s) {

@@ -11,7 +11,7 @@ static void echo_on_message(struct conn *c, bool is_text, struct slice data) {
 	struct buf *out;
 
 	if (!is_text || prefix[0] == '\0') {
-		conn_send(c, is_text ? WS_TEXT : WS_BINARY, data);
+		conn_send_back(c, is_text ? WS_TEXT : WS_BINARY, data);
 		return;
 	}
 	out = proto_scratch(context);

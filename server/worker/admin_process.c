@@ -16,7 +16,7 @@ int admin_run(const struct heritage *h) {
 		return status;
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
-	service_run(&service, h->admin_listeners, h->admin_listener_count, h->admin_listener_count);
+	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
 	service_fini(&service);
 	log_text(LOG_INFO, "admin ends");
 	return HEROLD_EXIT_OK;

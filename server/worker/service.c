@@ -25,15 +25,26 @@ bool service_prepare(const struct heritage *h, int *status) {
 }
 
 static void on_accept(int fd, const struct sock_peer *peer, void *arg) {
-	struct service *s = arg;
+	const struct gate *g = arg;
+	struct service *s = g->service;
+	struct tls *tls = (g->kind & LISTEN_TLS) != 0 ? s->tls : NULL;
 
-	conn_accept(s->conns, fd, peer);
+	if ((g->kind & LISTEN_PROXY) != 0)
+		conn_accept_proxy(s->conns, fd, peer, tls);
+	else if (tls != NULL)
+		conn_accept_tls(s->conns, fd, peer, tls);
+	else
+		conn_accept(s->conns, fd, peer);
 }
 
-static void on_accept_tls(int fd, const struct sock_peer *peer, void *arg) {
-	struct service *s = arg;
+static void open_gates(struct service *s) {
+	for (uint8_t kind = 0; kind < LISTEN_KINDS; kind++) {
+		struct gate *g = &s->gates[kind];
 
-	conn_accept_tls(s->conns, fd, peer, s->tls);
+		*g = (struct gate){ s, listener_new(s->loop, on_accept, g), kind };
+		if ((kind & LISTEN_TLS) != 0)
+			listener_refuse_silently(g->listener);
+	}
 }
 
 static void open_doors(void *arg) {
@@ -43,7 +54,7 @@ static void open_doors(void *arg) {
 		return;
 	evloop_timer_stop(&s->patience);
 	for (int i = 0; i < s->door_count; i++)
-		listener_add(i < s->plain_door_count ? s->listener : s->tls_listener, s->doors[i]);
+		listener_add(s->gates[s->door_kinds != NULL ? s->door_kinds[i] : LISTEN_PLAIN].listener, s->doors[i]);
 	s->doors = NULL;
 	atomic_store(&stats_own->is_ready, 1);
 }
@@ -56,8 +67,8 @@ static void drain(struct service *s, uint64_t spread_ms) {
 	s->is_draining = true;
 	atomic_store(&stats_own->is_draining, 1);
 	log_line(LOG_INFO, "draining", LF_U("connections", conns_count(s->conns)), LF_U("spread_ms", spread_ms));
-	listener_close(s->listener);
-	listener_close(s->tls_listener);
+	for (int kind = 0; kind < LISTEN_KINDS; kind++)
+		listener_close(s->gates[kind].listener);
 	conns_drain(s->conns, spread_ms);
 }
 
@@ -67,7 +78,7 @@ static void set_borrowed(struct service *s, int slot, bool is_borrowed) {
 	if (slot < 0 || slot >= h->slots || s->is_draining)
 		return;
 	for (int i = 0; i < h->listeners_per_slot; i++) {
-		struct listener *l = i < h->plain_per_slot ? s->listener : s->tls_listener;
+		struct listener *l = s->gates[h->listener_kinds[i]].listener;
 		int fd = h->listeners[slot * h->listeners_per_slot + i];
 
 		/* A unix socket is every slot's, so neither lent nor taken back. */
@@ -185,6 +196,7 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		.send_timeout_ms = (uint64_t)config->send_timeout_seconds * MS,
 		.client_queue_bytes = (size_t)config->client_queue_bytes,
 		.deflate = deflate_settings(config),
+		.trusted_proxies = &s->trusted_proxies,
 	};
 	struct hub_settings hub_settings = {
 		.broker = h->broker,
@@ -196,15 +208,16 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		.linger_ms = (uint64_t)config->channel_linger_seconds * MS,
 		.deflate = deflate_settings(config),
 	};
+	struct errbuf e;
 
 	*s = (struct service){ .heritage = h };
 	s->loop = evloop_new();
 	evloop_on_turn_end(s->loop, on_turn_end, s);
+	/* The option's value was checked when it was set. */
+	BUG_ON(!nets_init(&s->trusted_proxies, config->trusted_proxies.item, config->trusted_proxies.count, &e));
 	s->conns = conns_new(s->loop, &conn_settings, host);
 	s->hub = hub_new(s->loop, &hub_settings, forms, form_count);
-	s->listener = listener_new(s->loop, on_accept, s);
-	s->tls_listener = listener_new(s->loop, on_accept_tls, s);
-	listener_refuse_silently(s->tls_listener);
+	open_gates(s);
 	evloop_timer_init(s->loop, &s->patience, open_doors, s);
 	evloop_io_start(s->loop, &s->control, h->control_fd, EVLOOP_READ, on_control, s);
 }
@@ -227,19 +240,20 @@ bool service_use_tls(struct service *s) {
 	return s->tls != NULL;
 }
 
-void service_run(struct service *s, const int *listeners, int listener_count, int plain_count) {
+void service_run(struct service *s, const int *listeners, int listener_count, const uint8_t *kinds) {
 	s->doors = listeners;
 	s->door_count = listener_count;
-	s->plain_door_count = plain_count;
+	s->door_kinds = kinds;
 	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
 	evloop_run(s->loop);
 }
 
 void service_fini(struct service *s) {
 	evloop_timer_stop(&s->patience);
-	listener_free(&s->listener);
-	listener_free(&s->tls_listener);
+	for (int kind = 0; kind < LISTEN_KINDS; kind++)
+		listener_free(&s->gates[kind].listener);
 	conns_free(&s->conns);
+	nets_fini(&s->trusted_proxies);
 	tls_free(&s->tls);
 	hub_free(&s->hub);
 	evloop_io_stop(&s->control);

@@ -10,16 +10,25 @@
 #include "server/net/tls.h"
 #include "server/worker/worker.h"
 
+/* A kind of listeners: what is done with those who come there. */
+struct gate {
+	struct service *service;
+	struct listener *listener;
+	uint8_t kind;		/* bits of enum listen_kind */
+};
+
 struct service {
 	const struct heritage *heritage;
 	struct evloop *loop;
 	struct conns *conns;
 	struct hub *hub;
-	struct listener *listener, *tls_listener;
+	struct gate gates[LISTEN_KINDS];	/* by their kind */
+	struct nets trusted_proxies;
 	struct tls *tls;		/* NULL: nobody listens for it */
 	struct evloop_io control;
 	const int *doors;	/* listeners that are still to be opened; borrowed, NULL when they are open */
-	int door_count, plain_door_count;
+	const uint8_t *door_kinds;	/* of each; NULL: all plain */
+	int door_count;
 	struct evloop_timer patience;
 	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
 	evloop_fn after_turn;
@@ -34,9 +43,9 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
     const struct conn_host *host);
 /* With certificates in its heritage. False: they cannot be used, which is logged. */
 bool service_use_tls(struct service *s) MUST_CHECK;
-/* Accepts on these descriptors (the first plain_count of them without TLS), once there is a link to the broker or it is late,
- * and runs until master has asked to go and everybody is gone. */
-void service_run(struct service *s, const int *listeners, int listener_count, int plain_count);
+/* Accepts on these descriptors (kinds: bits of enum listen_kind for each; NULL: all plain), once there is a link to the broker or
+ * it is late, and runs until master has asked to go and everybody is gone. */
+void service_run(struct service *s, const int *listeners, int listener_count, const uint8_t *kinds);
 void service_fini(struct service *s);
 
 #endif

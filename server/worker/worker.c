@@ -91,7 +91,7 @@ int worker_run(const struct heritage *h) {
 	context.hub = service.hub;
 	service.after_turn = after_turn;
 	service.after_turn_arg = &context;
-	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->plain_per_slot);
+	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->listener_kinds);
 	service_fini(&service);
 	proto_fini(&context);
 	log_line(LOG_INFO, "worker ends", LF_I("slot", h->slot));

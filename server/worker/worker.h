@@ -7,6 +7,7 @@
 #define SERVER_WORKER_WORKER_H
 
 #include "common/svc/config.h"
+#include "common/svc/listen_address.h"
 #include "common/svc/sock.h"
 #include "common/svc/stats.h"
 #include "server/net/tls_tickets.h"
@@ -23,7 +24,7 @@ struct heritage {
 	const int *listeners;		/* [slot * listeners_per_slot + i]; all of them, the own ones first to be used */
 	int slots;
 	int listeners_per_slot;
-	int plain_per_slot;		/* those of a slot that come first are without TLS */
+	const uint8_t *listener_kinds;	/* [listeners_per_slot], bits of enum listen_kind */
 	struct slice certificates;	/* a tls_bundle; empty: no TLS */
 	const struct tls_tickets *tickets;	/* shared with the master */
 	const int *admin_listeners;

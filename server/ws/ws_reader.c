@@ -6,7 +6,6 @@
  */
 #include "server/ws/ws_reader.h"
 
-#include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
 
@@ -40,7 +39,7 @@ struct ws_partial {
 	uint64_t compressed_bytes;	/* of it, so far */
 	struct ws_inflater *inflater;	/* owned; while a compressed message is open, or as long as the client keeps its context */
 	struct frame frame;
-	struct buf message;		/* payload of the open message so far */
+	struct buf message;		/* RCBUF_ROOM, payload of the open message so far; or nothing */
 	uint8_t control[WS_CONTROL_MAX];	/* frame.done bytes of a control frame */
 };
 
@@ -89,9 +88,25 @@ static const char bad_text[] = "the text is not valid UTF-8";
 static struct ws_partial *keep(struct ws_reader *r) {
 	if (r->partial == NULL) {
 		r->partial = mem_zalloc(sizeof(*r->partial));
-		buf_init(&r->partial->message, r->max_message_bytes);
+		buf_init(&r->partial->message, RCBUF_ROOM + (size_t)r->max_message_bytes);
 	}
 	return r->partial;
+}
+
+static struct buf *message_begun(struct ws_partial *p) {
+	if (p->message.len == 0)
+		rcbuf_make_room(&p->message);
+	return &p->message;
+}
+
+static struct slice message_so_far(const struct ws_partial *p) {
+	return p->message.len == 0 ? SLICE_EMPTY : slice_skip(buf_slice(&p->message), RCBUF_ROOM);
+}
+
+struct rcbuf *ws_reader_take(struct ws_reader *r) {
+	struct ws_partial *p = r->partial;
+
+	return p != NULL && p->is_handed_out && message_so_far(p).len >= WS_TAKE_BYTES ? rcbuf_of(&p->message) : NULL;
 }
 
 /* What the last item borrowed is not needed any more. */
@@ -165,7 +180,7 @@ static uint64_t payload_left(const struct ws_reader *r, uint8_t first) {
 
 	if (is_compressed(r, first))
 		return 2 * (uint64_t)r->max_message_bytes + 1024 - (is_open ? r->partial->compressed_bytes : 0);
-	return r->max_message_bytes - (is_open ? r->partial->message.len : 0);
+	return r->max_message_bytes - (is_open ? message_so_far(r->partial).len : 0);
 }
 
 /* False: *bad says why. */
@@ -303,7 +318,8 @@ static struct ws_item item_message(uint8_t opcode, const struct utf8_state *utf8
 static struct ws_item keep_data(struct ws_reader *r, const struct frame *f, struct slice part) {
 	struct ws_partial *p = keep(r);
 
-	buf_add(&p->message, part);
+	if (part.len > 0)
+		buf_add(message_begun(p), part);
 	if (p->message.failed)
 		return item_bad(1011, "out of memory");
 	p->frame = *f;
@@ -311,7 +327,7 @@ static struct ws_item keep_data(struct ws_reader *r, const struct frame *f, stru
 	if (p->is_in_frame || (f->first & WS_FIN) == 0)
 		return item_more();
 	p->is_handed_out = true;
-	return item_message(p->opcode, &p->utf8, buf_slice(&p->message), p->frames);
+	return item_message(p->opcode, &p->utf8, message_so_far(p), p->frames);
 }
 
 /* False: no memory. */
@@ -346,21 +362,20 @@ static struct ws_item item_of_inflating(enum ws_inflate_result result) {
 
 /* Inflates what is there. */
 static struct ws_item inflate_part(struct ws_partial *p, struct slice part, bool is_last) {
-	size_t before = p->message.len;
-	enum ws_inflate_result result = ws_inflater_add(p->inflater, part, &p->message);
+	size_t before = message_so_far(p).len;
+	enum ws_inflate_result result = ws_inflater_add(p->inflater, part, message_begun(p));
 
 	if (result == WS_INFLATE_OK && is_last)
 		result = ws_inflater_end(p->inflater, &p->message);
 	/* What came out before an error came first. */
-	if (p->opcode == WS_TEXT && p->message.len > before &&
-	    !utf8_feed(&p->utf8, slice_skip(buf_slice(&p->message), before)))
+	if (p->opcode == WS_TEXT && message_so_far(p).len > before && !utf8_feed(&p->utf8, slice_skip(message_so_far(p), before)))
 		return item_bad(1007, bad_text);
 	if (result != WS_INFLATE_OK)
 		return item_of_inflating(result);
 	if (!is_last)
 		return item_more();
 	p->is_handed_out = true;
-	return item_message(p->opcode, &p->utf8, buf_slice(&p->message), p->frames);
+	return item_message(p->opcode, &p->utf8, message_so_far(p), p->frames);
 }
 
 static struct ws_item take_compressed(struct ws_reader *r, struct slice *in, struct frame *f) {
@@ -399,7 +414,7 @@ static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct fr
 }
 
 static size_t inflated_bytes(const struct ws_reader *r) {
-	return is_message_open(r) && r->partial->is_compressed ? r->partial->message.len : 0;
+	return is_message_open(r) && r->partial->is_compressed ? message_so_far(r->partial).len : 0;
 }
 
 struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in) {

@@ -12,10 +12,14 @@
 #ifndef SERVER_WS_WS_READER_H
 #define SERVER_WS_WS_READER_H
 
+#include "common/base/rcbuf.h"
 #include "server/ws/ws_deflate.h"
 #include "server/ws/ws_frame.h"
 
 struct ws_partial;
+
+/* To copy less costs less than to keep the unused end of the buffer. */
+enum { WS_TAKE_BYTES = 64 << 10 };
 
 struct ws_reader {
 	struct ws_partial *partial;	/* NULL between messages */
@@ -51,6 +55,9 @@ void ws_reader_fini(struct ws_reader *r);
 /* Advances *in past what was used, and changes those bytes (unmasking). Call until WS_ITEM_MORE. A few compressed bytes can be the work
  * of a long time: after some of it there is WS_ITEM_MORE with a rest in *in, to be fed again when others had their turn. */
 struct ws_item ws_reader_next(struct ws_reader *r, struct slice *in);
+/* Returns owned: the whole message that was handed out last, without a copy; NULL if it is smaller than WS_TAKE_BYTES or lies in the
+ * input. What was borrowed stays as long as that is not given back. */
+struct rcbuf *ws_reader_take(struct ws_reader *r) MUST_CHECK;
 /* Bytes kept between calls, without zlib's own. */
 size_t ws_reader_kept_bytes(const struct ws_reader *r);
 

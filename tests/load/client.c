@@ -15,7 +15,7 @@
 
 #include "common/base/mem.h"
 
-enum { EVENTS = 1024, READ_BYTES = 256 * 1024, STARTING_MAX = 256, CONTROL_MAX = 125, RESPONSE_MAX = 8192 };
+enum { EVENTS = 1024, READ_BYTES = 256 * 1024, SEND_BYTES = 128 * 1024, STARTING_MAX = 256, CONTROL_MAX = 125, RESPONSE_MAX = 8192 };
 enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
 /* The example of RFC 6455, 1.3: the load measures, it has no secrets. */
@@ -53,7 +53,7 @@ static void watch(struct client *c, int op, uint32_t events) {
 void clients_init(struct clients *all, const char *target, uint16_t port, const char *path, uint32_t count) {
 	struct rlimit files;
 
-	*all = (struct clients){ .count = count, .target = target, .path = path, .compress_from = UINT32_MAX };
+	*all = (struct clients){ .count = count, .target = target, .path = path };
 	all->to.sin_family = AF_INET;
 	all->to.sin_port = htons(port);
 	if (inet_pton(AF_INET, target, &all->to.sin_addr) != 1)
@@ -146,17 +146,22 @@ void clients_set_message(struct clients *all, size_t bytes, bool binary) {
 		die("a message of %zu bytes is too large", bytes);
 }
 
+/* Returns how many bytes the socket took. No more than a share is offered: one long system call would keep whoever shares the
+ * processor waiting. */
+static size_t send_some(struct client *c, struct slice s) {
+	ssize_t took = send(c->fd, s.ptr, s.len < SEND_BYTES ? s.len : SEND_BYTES, MSG_NOSIGNAL);
+
+	if (took < 0 && errno != EAGAIN)
+		die("connection %u: send: %s", c->index, strerror(errno));
+	return took < 0 ? 0 : (size_t)took;
+}
+
 static void send_bytes(struct client *c, struct slice s) {
 	bool waiting = c->out.len > 0;
-	ssize_t took = 0;
 
-	if (!waiting) {
-		took = send(c->fd, s.ptr, s.len, MSG_NOSIGNAL);
-		if (took < 0 && errno != EAGAIN)
-			die("connection %u: send: %s", c->index, strerror(errno));
-		took = took < 0 ? 0 : took;
-	}
-	buf_add(&c->out, slice_skip(s, (size_t)took));
+	if (!waiting)
+		s = slice_skip(s, send_some(c, s));
+	buf_add(&c->out, s);
 	if (c->out.failed)
 		die("connection %u: the server takes nothing", c->index);
 	if (!waiting && c->out.len > 0)
@@ -164,13 +169,10 @@ static void send_bytes(struct client *c, struct slice s) {
 }
 
 static void send_rest(struct client *c) {
-	ssize_t took = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
-
-	if (took < 0 && errno != EAGAIN)
-		die("connection %u: send: %s", c->index, strerror(errno));
-	buf_drop_front(&c->out, took < 0 ? 0 : (size_t)took);
-	if (c->out.len > 0)
+	c->out_sent += send_some(c, slice_skip(buf_slice(&c->out), c->out_sent));
+	if (c->out_sent < c->out.len)
 		return;
+	c->out_sent = 0;
 	buf_fini(&c->out);
 	watch(c, EPOLL_CTL_MOD, EPOLLIN);
 }
@@ -216,7 +218,7 @@ static void connected(struct client *c) {
 	buf_addf(&request,
 		"GET %s HTTP/1.1\r\nHost: %s:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-		all->path, all->target, ntohs(all->to.sin_port), c->index < all->compress_from ? "" : OFFER);
+		all->path, all->target, ntohs(all->to.sin_port), c->offers_deflate ? OFFER : "");
 	send_bytes(c, buf_slice(&request));
 	buf_fini(&request);
 }
@@ -233,7 +235,7 @@ static struct slice upgraded(struct client *c, struct slice s) {
 	if (end == NULL || !slice_starts_with(buf_slice(&c->in), "HTTP/1.1 101 ") ||
 		memmem(c->in.data, c->in.len, ACCEPT, strlen(ACCEPT)) == NULL)
 		die("connection %u: no upgrade: %.*s", c->index, (int)c->in.len, (char *)c->in.data);
-	if (c->index >= c->all->compress_from && memmem(c->in.data, c->in.len, "permessage-deflate", 18) == NULL)
+	if (c->offers_deflate && memmem(c->in.data, c->in.len, "permessage-deflate", 18) == NULL)
 		die("connection %u: the server does not compress", c->index);
 	head_len = (size_t)(end - c->in.data) + 4;
 	buf_fini(&c->in);
@@ -269,7 +271,7 @@ static size_t take_head(struct client *c, const uint8_t *p, size_t len) {
 	length_bytes = p[1] < 126 ? 0 : p[1] == 126 ? 2 : 8;
 	if (len < 2 + length_bytes)
 		return 0;
-	if ((p[0] & 0x70) != 0 && ((p[0] & 0x70) != 0x40 || c->index < c->all->compress_from))
+	if ((p[0] & 0x70) != 0 && ((p[0] & 0x70) != 0x40 || !c->offers_deflate))
 		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);
 	if ((p[1] & 0x80) != 0)
 		die("connection %u: bad frame %02x %02x", c->index, p[0], p[1]);
@@ -369,9 +371,10 @@ static void readable(struct client *c) {
 		frames(c, s);
 }
 
-int clients_turn(struct clients *all, int timeout_ms) {
+int clients_turn(struct clients *all, uint64_t most_ns) {
 	static struct epoll_event events[EVENTS];
-	int n = epoll_wait(all->epoll, events, EVENTS, timeout_ms);
+	struct timespec most = { .tv_sec = (time_t)(most_ns / SECOND_NS), .tv_nsec = (long)(most_ns % SECOND_NS) };
+	int n = epoll_pwait2(all->epoll, events, EVENTS, &most, NULL);
 
 	if (n < 0 && errno != EINTR)
 		die("epoll_wait: %s", strerror(errno));
@@ -391,12 +394,12 @@ int clients_turn(struct clients *all, int timeout_ms) {
 }
 
 void clients_open_all(struct clients *all, int timeout_s) {
-	uint64_t until = now_ns() + (uint64_t)timeout_s * 1000000000;
+	uint64_t until = now_ns() + (uint64_t)timeout_s * SECOND_NS;
 
 	while (all->open < all->count) {
 		while (all->started < all->count && all->started - all->open < STARTING_MAX)
 			clients_start_one(all);
-		clients_turn(all, 100);
+		clients_turn(all, 100 * MILLISECOND_NS);
 		if (now_ns() > until)
 			die("%u of %u connections are open after %d s", all->open, all->count, timeout_s);
 	}

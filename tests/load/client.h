@@ -13,6 +13,9 @@
 
 enum { CLIENT_STAMP = 16, CLIENTS_MAX = 20000, CLIENT_MESSAGE_MAX = 16 << 20 };
 
+/* uint64_t: a product of them fits. */
+static const uint64_t SECOND_NS = 1000000000, MILLISECOND_NS = 1000000;
+
 enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_UPGRADING, CLIENT_OPEN };
 
 struct clients;
@@ -21,9 +24,11 @@ struct client {
 	struct clients *all;
 	int fd;
 	uint32_t index;
+	bool offers_deflate; /* the user's, before it is started; what comes compressed is not inflated */
 	enum client_state state;
 	struct buf in;	/* the response's head, or a control frame's payload */
-	struct buf out; /* what the socket did not take at once */
+	struct buf out; /* what the socket did not take at once ... */
+	size_t out_sent; /* ... of which it has taken so much since */
 	uint8_t head[14];
 	uint8_t head_len; /* bytes of a frame's head that came, when it came in pieces */
 	bool in_frame;
@@ -46,7 +51,6 @@ struct clients {
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */
 	bool compare;
-	uint32_t compress_from; /* from this client on they offer permessage-deflate; they do not inflate what comes */
 	void (*on_open)(struct client *c);
 	void (*on_message)(struct client *c);	/* c->stamp: the first bytes */
 	void *arg;
@@ -62,8 +66,8 @@ void clients_fini(struct clients *all);
 void clients_set_message(struct clients *all, size_t bytes, bool binary);
 /* Connects one more (started < count). */
 void clients_start_one(struct clients *all);
-/* Waits for events, for at most timeout_ms, and handles them. Returns how many there were. */
-int clients_turn(struct clients *all, int timeout_ms);
+/* Waits for events, for at most so long, and handles them. Returns how many there were. */
+int clients_turn(struct clients *all, uint64_t most_ns);
 /* Connects all, at most 256 at a time. */
 void clients_open_all(struct clients *all, int timeout_s);
 

@@ -10,11 +10,13 @@
 #include "tests/load/client.h"
 #include "tests/load/measure.h"
 
-enum { SLOTS_MAX = 4096, IDLE_BYTES = 100 * 1024, IDLE_AT_ONCE = 32, OPEN_SECONDS = 60, IDLE_SECONDS = 600 };
+enum { SLOTS_MAX = 4096, IDLE_BYTES = 100 * 1024, IDLE_AT_ONCE = 32, OPEN_SECONDS = 60, IDLE_SECONDS = 600,
+	STALL_SECONDS = 5 };
 
 static const char usage[] =
 	"usage: herold-load echo|fan|idle [option]...\n"
-	"  echo: every connection sends a message and waits for it to come back, again and again\n"
+	"  echo: every connection sends a message and waits for it to come back, again and again;\n"
+	"        with --interval-ms each sends one so often, and its time runs from when it should have been sent\n"
 	"  fan:  the messages of a few publishers come to all; one that is back with its publisher lets the next one go\n"
 	"  idle: every connection echoes one message, then nothing; says \"ready\" and holds them until standard input ends\n"
 	"      --target=ADDRESS    IPv4 address (127.0.0.1)\n"
@@ -24,6 +26,7 @@ static const char usage[] =
 	"      --bytes=N           of a message (64; 128 for fan; 102400 for idle)\n"
 	"      --publishers=N      how many of fan's connections also send (16)\n"
 	"      --under-way=N       fan's messages under way at a time, over all publishers (16)\n"
+	"      --interval-ms=N     of echo's connections, evenly spread\n"
 	"      --seconds=N         of measuring (2)\n"
 	"      --warmup-ms=N       before that (300)\n"
 	"      --pids=PID,...      the server's processes, for work per second of their processor time\n"
@@ -38,14 +41,16 @@ struct slot {
 
 static struct load {
 	const char *mode, *target, *path;
-	long port, connections, bytes, publishers, under_way, seconds, warmup_ms;
+	long port, connections, bytes, publishers, under_way, interval_ms, seconds, warmup_ms;
 	bool binary, json, compress;
 	struct pids pids;
 	struct clients clients;
 	struct slot slot[SLOTS_MAX];
 	uint32_t next_publisher;
+	uint64_t gap_ns, next_ns, paced; /* with an interval: between two messages, when the next is due, and how many went ... */
+	uint64_t paced_back; /* ... and came back */
 	uint64_t messages;
-	struct histogram times;
+	struct histogram times, late;
 } load = { .target = "127.0.0.1", .port = 8080, .publishers = 16, .under_way = 16, .seconds = 2, .warmup_ms = 300 };
 
 static void nothing(struct client *c) {
@@ -63,9 +68,39 @@ static void echo_came(struct client *c) {
 	echo_send(c);
 }
 
+/* c->sent_ns: when the message should have been sent that comes back next. */
+static void paced_came(struct client *c) {
+	load.messages++;
+	load.paced_back++;
+	histogram_add(&load.times, now_ns() - c->sent_ns);
+	c->sent_ns += load.gap_ns * load.clients.count;
+}
+
+static void paced_begin(void) {
+	load.gap_ns = (uint64_t)load.interval_ms * MILLISECOND_NS / load.clients.count;
+	load.next_ns = now_ns();
+	for (uint32_t i = 0; i < load.clients.count; i++)
+		load.clients.client[i].sent_ns = load.next_ns + i * load.gap_ns;
+}
+
+/* Sends what is due. Returns for how long nothing more is. */
+static uint64_t paced_send(void) {
+	uint64_t now = now_ns();
+
+	for (; load.next_ns <= now; load.next_ns += load.gap_ns, now = now_ns()) {
+		histogram_add(&load.late, now - load.next_ns);
+		client_send(&load.clients.client[load.paced++ % load.clients.count], NULL);
+	}
+	return load.next_ns - now;
+}
+
 /* Publishers stand evenly among the others: neither the first nor the last whom a server gets to. */
 static struct client *publisher(uint32_t at) {
 	return &load.clients.client[at * (load.clients.count / (uint32_t)load.publishers)];
+}
+
+static bool is_publisher(uint32_t index) {
+	return index % (load.clients.count / (uint32_t)load.publishers) == 0;
 }
 
 static void fan_send(uint32_t slot) {
@@ -84,7 +119,7 @@ static void fan_came(struct client *c) {
 	uint32_t slot, sequence;
 
 	load.messages++;
-	if (c->index % (load.clients.count / (uint32_t)load.publishers) != 0)
+	if (!is_publisher(c->index))
 		return;
 	memcpy(stamp, c->stamp, CLIENT_STAMP);
 	stamp[CLIENT_STAMP] = '\0';
@@ -105,54 +140,81 @@ static uint64_t cpu_ns(void) {
 }
 
 static void run_for(uint64_t ns) {
-	uint64_t until = now_ns() + ns, came = 0;
+	uint64_t now = now_ns(), until = now + ns, latest = now, came = load.messages;
 
-	while (now_ns() < until) {
-		if (clients_turn(&load.clients, 5000) == 0 && load.messages == came)
-			die("nothing came for 5 s");
+	for (; now < until; now = now_ns()) {
+		clients_turn(&load.clients, load.gap_ns > 0 ? paced_send() : SECOND_NS);
+		if (load.messages != came)
+			latest = now;
+		else if (now - latest > STALL_SECONDS * SECOND_NS)
+			die("nothing came for %d s", STALL_SECONDS);
 		came = load.messages;
+	}
+}
+
+/* What is late must not be missing. */
+static void wait_for_paced(void) {
+	uint64_t until = now_ns() + STALL_SECONDS * SECOND_NS;
+
+	while (load.paced_back < load.paced) {
+		clients_turn(&load.clients, SECOND_NS);
+		if (now_ns() > until)
+			die("%" PRIu64 " messages did not come back", load.paced - load.paced_back);
 	}
 }
 
 static void print_results(double seconds, double cpu_seconds) {
 	double rate = (double)load.messages / seconds;
 	double per_cpu = cpu_seconds > 0 ? (double)load.messages / cpu_seconds : 0;
-	double p50 = (double)histogram_at(&load.times, 0.50) / 1000, p99 = (double)histogram_at(&load.times, 0.99) / 1000;
+	double p50 = (double)histogram_at(&load.times, 0.50) / 1000, p99 = (double)histogram_at(&load.times, 0.99) / 1000,
+	       p999 = (double)histogram_at(&load.times, 0.999) / 1000, late = (double)histogram_at(&load.late, 0.99) / 1000;
 
 	if (load.json) {
 		printf("{\"mode\":\"%s\",\"connections\":%ld,\"bytes\":%ld,", load.mode, load.connections, load.bytes);
 		if (strcmp(load.mode, "fan") == 0)
 			printf("\"publishers\":%ld,\"under_way\":%ld,", load.publishers, load.under_way);
-		printf("\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"per_second\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f", seconds,
-			load.messages, rate, p50, p99);
+		printf("\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"per_second\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f", seconds,
+			load.messages, rate, p50, p99, p999);
+		if (load.gap_ns > 0)
+			printf(",\"interval_ms\":%ld,\"late_p99_us\":%.1f", load.interval_ms, late);
 		if (load.pids.count > 0)
 			printf(",\"cpu_seconds\":%.4f,\"per_cpu_second\":%.0f", cpu_seconds, per_cpu);
 		puts("}");
 		return;
 	}
-	printf("%s: %" PRIu64 " messages in %.2f s, %.0f per second; there and back p50 %.1f us, p99 %.1f us\n", load.mode, load.messages,
-		seconds, rate, p50, p99);
+	printf("%s: %" PRIu64 " messages in %.2f s, %.0f per second; there and back p50 %.1f us, p99 %.1f us, p99.9 %.1f us\n", load.mode,
+		load.messages, seconds, rate, p50, p99, p999);
+	if (load.gap_ns > 0)
+		printf("sent late: p99 %.1f us\n", late);
 	if (load.pids.count > 0)
 		printf("server: %.3f s of processor time, %.0f messages per second of it\n", cpu_seconds, per_cpu);
 }
 
 static void measure(void) {
 	uint64_t start, cpu_start, cpu_end;
+	double seconds;
 
-	run_for((uint64_t)load.warmup_ms * 1000000);
+	run_for((uint64_t)load.warmup_ms * MILLISECOND_NS);
 	load.messages = 0;
-	load.times = (struct histogram){ 0 };
+	load.times = load.late = (struct histogram){ 0 };
 	cpu_start = cpu_ns();
 	start = now_ns();
-	run_for((uint64_t)load.seconds * 1000000000);
+	run_for((uint64_t)load.seconds * SECOND_NS);
 	cpu_end = cpu_ns();
-	print_results((double)(now_ns() - start) / 1e9, (double)(cpu_end - cpu_start) / 1e9);
+	seconds = (double)(now_ns() - start) / 1e9;
+	wait_for_paced();
+	print_results(seconds, (double)(cpu_end - cpu_start) / 1e9);
 }
 
 static void echo(void) {
 	load.clients.on_open = nothing;
-	load.clients.on_message = echo_came;
+	load.clients.on_message = load.interval_ms > 0 ? paced_came : echo_came;
 	clients_open_all(&load.clients, OPEN_SECONDS);
+	if (load.interval_ms > 0) {
+		paced_begin();
+		measure();
+		return;
+	}
 	for (uint32_t i = 0; i < load.clients.count; i++)
 		echo_send(&load.clients.client[i]);
 	measure();
@@ -174,7 +236,7 @@ static void idle_came(struct client *c) {
 
 static void idle(void) {
 	struct clients *all = &load.clients;
-	uint64_t until = now_ns() + (uint64_t)IDLE_SECONDS * 1000000000;
+	uint64_t until = now_ns() + (uint64_t)IDLE_SECONDS * SECOND_NS;
 	struct client input = { .all = all, .fd = STDIN_FILENO };
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = &input };
 	bool holding;
@@ -185,7 +247,7 @@ static void idle(void) {
 	while (load.messages < all->count) {
 		while (all->started < all->count && all->started - load.messages < IDLE_AT_ONCE)
 			clients_start_one(all);
-		clients_turn(all, 100);
+		clients_turn(all, 100 * MILLISECOND_NS);
 		if (now_ns() > until)
 			die("%" PRIu64 " of %u echoes after %d s", load.messages, all->count, IDLE_SECONDS);
 	}
@@ -218,6 +280,7 @@ static void read_options(int argc, char **argv) {
 		{ "bytes", &load.bytes, 0, CLIENT_MESSAGE_MAX },
 		{ "publishers", &load.publishers, 1, CLIENTS_MAX },
 		{ "under-way", &load.under_way, 1, SLOTS_MAX },
+		{ "interval-ms", &load.interval_ms, 1, 60000 },
 		{ "seconds", &load.seconds, 1, 600 },
 		{ "warmup-ms", &load.warmup_ms, 0, 60000 },
 	};
@@ -294,8 +357,8 @@ int main(int argc, char **argv) {
 		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
 	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
 	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
-	if (load.compress)
-		load.clients.compress_from = modes[mode].run == fan ? (uint32_t)load.publishers : 0;
+	for (uint32_t i = 0; i < load.clients.count; i++)
+		load.clients.client[i].offers_deflate = load.compress && !(modes[mode].run == fan && is_publisher(i));
 	modes[mode].run();
 	clients_fini(&load.clients);
 	return EXIT_SUCCESS;

@@ -9,11 +9,16 @@
 
 struct world w;
 
+/* 10.0.0.0/8 */
+static struct net trusted_net = { { [10] = 0xff, 0xff, 10 }, 104 };
+static const struct nets trusted = { .item = &trusted_net, .count = 1 };
+
 static const struct conn_settings settings = {
 	.heartbeat_ms = 200,
 	.handshake_ms = 300,
 	.send_timeout_ms = 250,
 	.client_queue_bytes = QUEUE_BYTES,
+	.trusted_proxies = &trusted,
 };
 
 /* --- the owner --- */
@@ -32,7 +37,7 @@ static void on_message(struct conn *c, bool is_text, struct slice data) {
 	else if (slice_eq_text(data, "close internal"))
 		conn_close(c, CLOSE_internal_error, NULL);
 	else
-		conn_send(c, is_text ? WS_TEXT : WS_BINARY, data);
+		conn_send_back(c, is_text ? WS_TEXT : WS_BINARY, data);
 }
 
 static void on_closed(struct conn *c, bool by_server) {
@@ -71,6 +76,11 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 		world_respond(c, large, sizeof(large));
 	} else if (slice_eq_text(r->path, "/end")) {
 		conn_close(c, CLOSE_internal_error, NULL);
+	} else if (slice_eq_text(r->path, "/peer")) {
+		char text[SOCK_TEXT_MAX];
+
+		sock_peer_text(conn_peer(c), text);
+		world_respond(c, text, strlen(text));
 	} else if (slice_eq_text(r->path, "/none")) {
 		conn_refuse(c, 404, "There is no \"/none\".", "X-Extra: 1\r\n");
 	} else {

@@ -143,6 +143,23 @@ START_TEST(addresses_are_checked) {
 }
 END_TEST
 
+START_TEST(proxies_are_checked) {
+	ck_assert(set("listen", "127.0.0.1:1,127.0.0.1:2 proxy_protocol,unix:/tmp/x proxy_protocol"));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_str_eq(err.text, "\"127.0.0.1:2 proxy_protocol\": nobody may come there, because trusted_proxies is empty");
+	ck_assert(set("trusted_proxies", "10.0.0.0/8, unix"));
+	ck_assert_uint_eq(config.trusted_proxies.count, 2);
+	ck_assert(config_check(&config, &err));
+	ck_assert(!set("trusted_proxies", "10.0.0.0/8,proxy.example.com"));
+	ck_assert_str_eq(err.text, "trusted_proxies: \"proxy.example.com\" is no address or network: want IPV4, IPV4/BITS, IPV6, IPV6/BITS or unix");
+	ck_assert_uint_eq(config.trusted_proxies.count, 2);
+	ck_assert(!set("listen", "127.0.0.1:1 proxy"));
+	ck_assert(!set("listen", " proxy_protocol"));
+	ck_assert(!set("admin_listen", "127.0.0.1:1 proxy_protocol"));
+	ck_assert_str_eq(err.text, "admin_listen: the PROXY protocol is not spoken here");
+}
+END_TEST
+
 START_TEST(combinations_are_checked) {
 	ck_assert(config_check(&config, &err));
 	ck_assert(set("history_total_bytes", "1m") && set("history_bytes", "2m"));
@@ -279,6 +296,7 @@ Suite *suite_config(void) {
 	tcase_add_test(t, enums_are_positions);
 	tcase_add_test(t, lists_are_split_and_trimmed);
 	tcase_add_test(t, addresses_are_checked);
+	tcase_add_test(t, proxies_are_checked);
 	tcase_add_test(t, combinations_are_checked);
 	tcase_add_loop_test(t, redis_is_checked_where_it_is_used, 0, (int)ARRAY_LEN(redis));
 	tcase_add_test(t, environment_names_options);

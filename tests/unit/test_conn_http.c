@@ -248,6 +248,32 @@ START_TEST(timeouts) {
 }
 END_TEST
 
+/* More than a turn ends; some go by themselves while they wait for it. */
+START_TEST(many_timeouts_at_once) {
+	enum { MANY = 300 };
+	int fd[MANY];
+	uint64_t began = evloop_now_ms(w.loop);
+
+	for (int i = 0; i < MANY; i++)
+		fd[i] = world_open_one(0);
+	ck_assert(!world_run(world_is_all_gone, 250));
+	ck_assert_uint_eq(conns_count(w.conns), MANY + 1);
+	for (int i = 0; i < MANY; i += 7) {
+		close(fd[i]);
+		fd[i] = -1;
+	}
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	/* Its time, a tick of the wheel, and then the time for the end of the answered. */
+	ck_assert_uint_le(evloop_now_ms(w.loop) - began, 300 + 2000 + 700);
+	ck_assert_uint_ge(world_closed_with(CLOSE_handshake_timeout), MANY - MANY / 7 - 1);
+	for (int i = 0; i < MANY; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+	}
+}
+END_TEST
+
 START_TEST(send_timeout) {
 	w.is_client_reading = false;
 	world_send_text(GET("/large") GET("/large") GET("/large") GET("/large") GET("/large") GET("/large"));
@@ -301,6 +327,7 @@ Suite *suite_conn_http(void) {
 	tcase_add_test(t, large_body);
 	tcase_add_test(t, expect_continue);
 	tcase_add_test(t, timeouts);
+	tcase_add_test(t, many_timeouts_at_once);
 	tcase_add_test(t, send_timeout);
 	tcase_add_test(t, ended_by_its_owner);
 	tcase_add_test(t, refused_while_draining);

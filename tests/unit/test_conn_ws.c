@@ -265,6 +265,20 @@ START_TEST(burst_to_a_fast_client) {
 }
 END_TEST
 
+/* Neither is one that is more than a turn's share. */
+START_TEST(burst_larger_than_a_share) {
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	world_look_at(world_open_one(1 << 20));
+	world_upgrade();
+	offer(60000, 11);
+	ck_assert(conn_is_open(w.opened));
+	world_run(NULL, 20);
+	ck_assert_uint_eq(w.got_len, 11 * 60004);
+	ck_assert_int_eq(w.closed_count, 0);
+}
+END_TEST
+
 START_TEST(send_timeout) {
 	world_upgrade();
 	w.is_client_reading = false;
@@ -272,6 +286,23 @@ START_TEST(send_timeout) {
 	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
 	ck_assert_uint_eq(world_closed_with(CLOSE_send_timeout), 1);
 	ck_assert_int_eq(w.by_server_count, 1);
+}
+END_TEST
+
+/* What the kernel holds for a peer that takes nothing must not stay there. */
+START_TEST(send_timeout_resets) {
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	world_look_at(world_connect_tcp());
+	world_upgrade();
+	w.is_client_reading = false;
+	ck_assert_int_eq(setsockopt(w.client, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int)), 0);
+	offer(7000000, 1);
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	ck_assert_uint_eq(world_closed_with(CLOSE_send_timeout), 1);
+	w.is_client_reading = true;
+	ck_assert(world_run(world_is_ended, GIVE_UP_MS));
+	ck_assert(w.got_reset);
 }
 END_TEST
 
@@ -507,7 +538,9 @@ Suite *suite_conn_ws(void) {
 	tcase_add_test(t, heartbeat);
 	tcase_add_test(t, slow_client);
 	tcase_add_test(t, burst_to_a_fast_client);
+	tcase_add_test(t, burst_larger_than_a_share);
 	tcase_add_test(t, send_timeout);
+	tcase_add_test(t, send_timeout_resets);
 	tcase_add_test(t, reads_pause_and_resume);
 	tcase_add_test(t, drain_is_spread);
 	tcase_add_test(t, drain_sends_what_waits);

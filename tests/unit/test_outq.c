@@ -204,6 +204,32 @@ START_TEST(buffer_grows) {
 }
 END_TEST
 
+START_TEST(buf_becomes_one) {
+	struct rcbuf *r;
+	struct buf b;
+
+	buf_init(&b, RCBUF_ROOM + 1000);
+	rcbuf_make_room(&b);
+	buf_add_text(&b, "hello");
+	r = rcbuf_of(&b);
+	ck_assert(slice_eq_text(rcbuf_slice(r), "hello"));
+	ck_assert_uint_eq(r->refs, 1);
+	ck_assert(b.data == NULL && b.len == 0 && b.cap == 0 && b.max == RCBUF_ROOM + 1000);
+	/* Its capacity is what there is. */
+	while (r->len < r->cap)
+		rcbuf_add(r, slice_of("x", 1));
+	rcbuf_unref(&r);
+	rcbuf_make_room(&b);
+	r = rcbuf_of(&b);
+	ck_assert_uint_eq(r->len, 0);
+	rcbuf_unref(&r);
+	buf_init(&b, RCBUF_ROOM - 1);
+	rcbuf_make_room(&b);
+	ck_assert(b.failed && b.len == 0);
+	buf_fini(&b);
+}
+END_TEST
+
 Suite *suite_outq(void);
 Suite *suite_outq(void) {
 	Suite *s = suite_create("outq");
@@ -213,6 +239,7 @@ Suite *suite_outq(void) {
 	tcase_add_test(tc, shares_one_buffer);
 	tcase_add_test(tc, iovec_stops_at_max);
 	tcase_add_test(tc, buffer_grows);
+	tcase_add_test(tc, buf_becomes_one);
 	tcase_set_timeout(tc, 30);
 	suite_add_tcase(s, tc);
 	return s;

@@ -78,6 +78,9 @@ START_TEST(peers_as_text) {
 		sock_peer_text(&p, text);
 		ck_assert_str_eq(text, texts[i]);
 	}
+	p.port = 0;
+	sock_peer_text(&p, text);
+	ck_assert_str_eq(text, "2001:db8::7");
 	sock_peer_of(&(struct sock_addr){ .u.un.sun_family = AF_UNIX }, &p);
 	ck_assert_int_eq(p.is_unix, 1);
 	sock_peer_text(&p, text);

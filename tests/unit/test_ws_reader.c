@@ -316,6 +316,76 @@ START_TEST(many_fragments) {
 }
 END_TEST
 
+/* The frame in two pieces. Returns the item made of it; input is to be freed. */
+static struct ws_item in_two_pieces(struct ws_reader *r, struct buf *input, size_t bytes) {
+	char *text = mem_alloc(bytes + 1);
+	struct slice in;
+
+	memset(text, 'x', bytes);
+	text[bytes] = '\0';
+	buf_init(input, 2 * bytes + 100);
+	add_frame(input, WS_FIN | WS_TEXT, slice_text(text));
+	mem_free(text);
+	in = slice_of(input->data, input->len - 1);
+	ck_assert_int_eq(ws_reader_next(r, &in).type, WS_ITEM_MORE);
+	in = slice_of(input->data + input->len - 1, 1);
+	return ws_reader_next(r, &in);
+}
+
+START_TEST(large_ones_can_be_taken) {
+	static const size_t sizes[] = { WS_TAKE_BYTES, WS_TAKE_BYTES + 12345, 200000 };
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct slice none = SLICE_EMPTY;
+		struct rcbuf *whole;
+		struct ws_reader r;
+		struct ws_item item;
+		struct buf input;
+
+		ws_reader_init(&r, 200000);
+		ck_assert_ptr_null(ws_reader_take(&r));
+		item = in_two_pieces(&r, &input, sizes[i]);
+		ck_assert_int_eq(item.type, WS_ITEM_TEXT);
+		whole = ws_reader_take(&r);
+		ck_assert_ptr_nonnull(whole);
+		ck_assert_ptr_eq(whole->data, item.data.ptr);
+		ck_assert_uint_eq(whole->len, sizes[i]);
+		ck_assert_ptr_null(ws_reader_take(&r));
+		buf_fini(&input);
+		/* It is nobody's but the taker's, and the next one is made as ever. */
+		ck_assert_int_eq(ws_reader_next(&r, &none).type, WS_ITEM_MORE);
+		ck_assert_ptr_null(r.partial);
+		ck_assert_int_eq(in_two_pieces(&r, &input, 1000).type, WS_ITEM_TEXT);
+		ck_assert(whole->data[0] == 'x' && memcmp(whole->data, whole->data + 1, sizes[i] - 1) == 0);
+		rcbuf_unref(&whole);
+		ws_reader_fini(&r);
+		buf_fini(&input);
+	}
+}
+END_TEST
+
+START_TEST(small_ones_and_those_in_the_input_cannot) {
+	char text[WS_TAKE_BYTES + 1];
+	struct ws_reader r;
+	struct buf input;
+	struct slice in;
+
+	ws_reader_init(&r, 1 << 20);
+	ck_assert_int_eq(in_two_pieces(&r, &input, WS_TAKE_BYTES - 1).type, WS_ITEM_TEXT);
+	ck_assert_ptr_null(ws_reader_take(&r));
+	buf_fini(&input);
+	buf_init(&input, 1 << 20);
+	memset(text, 'x', WS_TAKE_BYTES);
+	text[WS_TAKE_BYTES] = '\0';
+	add_frame(&input, WS_FIN | WS_TEXT, slice_text(text));
+	in = buf_slice(&input);
+	ck_assert_int_eq(ws_reader_next(&r, &in).type, WS_ITEM_TEXT);
+	ck_assert_ptr_null(ws_reader_take(&r));
+	buf_fini(&input);
+	ws_reader_fini(&r);
+}
+END_TEST
+
 /* --- random streams --- */
 
 static const char *const characters[] = { "a", "Z", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xef\xbf\xbf",
@@ -463,6 +533,8 @@ Suite *suite_ws_reader(void) {
 	tcase_add_test(t, nothing_stays_behind);
 	tcase_add_test(t, memory_follows_what_came);
 	tcase_add_test(t, many_fragments);
+	tcase_add_test(t, large_ones_can_be_taken);
+	tcase_add_test(t, small_ones_and_those_in_the_input_cannot);
 	tcase_add_test(t, random_streams);
 	tcase_add_test(t, mutations);
 	tcase_set_timeout(t, 30);
