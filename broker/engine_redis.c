@@ -290,7 +290,7 @@ static const char *redis_trouble(const struct engine *engine) {
 	}
 	if (opponent.len == 0)
 		return NULL;
-	snprintf(e->trouble, sizeof(e->trouble), "node %.*s, which was there before, has another redis_url", (int)opponent.len,
+	snprintf(e->trouble, sizeof(e->trouble), "the lists of Redis servers differ: node %.*s has another redis_url", (int)opponent.len,
 	    (const char *)opponent.ptr);
 	return e->trouble;
 }

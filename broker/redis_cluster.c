@@ -31,9 +31,8 @@ void cluster_describe(void *engine, struct buf *out) {
 
 	buf_addf(out, "{\"node\":\"%s\",\"host\":\"", e->node);
 	add_host_name(out);
-	buf_addf(out, "\",\"version\":\"%s\",\"uptime_seconds\":%llu,\"connections\":%llu,\"servers\":\"%s\",\"since\":%llu}", HEROLD_VERSION,
-	    (unsigned long long)(e->wall_ms > start ? (e->wall_ms - start) / 1000 : 0), (unsigned long long)connections, list_of(e),
-	    (unsigned long long)e->start_wall_ms);
+	buf_addf(out, "\",\"version\":\"%s\",\"uptime_seconds\":%llu,\"connections\":%llu,\"servers\":\"%s\"}", HEROLD_VERSION,
+	    (unsigned long long)(e->wall_ms > start ? (e->wall_ms - start) / 1000 : 0), (unsigned long long)connections, list_of(e));
 }
 
 /* The value of a member that cluster_describe() has written; empty: there is none. A text is without its quotes. */
@@ -116,22 +115,14 @@ void cluster_nodes(const struct engine *e, struct buf *out) {
 	buf_add_text(out, "]");
 }
 
-/* The younger one of two that differ is the one that is not ready: a new host with a wrong list must not stop those that work. */
-static bool is_opponent(const struct engine *e, const char *said) {
-	struct slice list = value_of(said, "servers"), node = value_of(said, "node");
-	uint64_t since;
-
-	if (list.len == 0 || slice_eq_text(list, list_of(e)) || !slice_to_u64(value_of(said, "since"), &since))
-		return false;
-	return since < e->start_wall_ms || (since == e->start_wall_ms && node.len == NODE_ID_LEN && memcmp(node.ptr, e->node, NODE_ID_LEN) < 0);
-}
-
 struct slice cluster_opponent(const struct engine *e) {
 	for (size_t i = 0; i < e->shard_count; i++) {
 		const struct shard *s = &e->shards[i];
 
 		for (size_t k = 0; k < s->said_count; k++) {
-			if (is_opponent(e, s->said[k]))
+			struct slice list = value_of(s->said[k], "servers");
+
+			if (list.len > 0 && !slice_eq_text(list, list_of(e)))
 				return value_of(s->said[k], "node");
 		}
 	}

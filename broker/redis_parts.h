@@ -157,7 +157,7 @@ void cluster_on_nodes(void *engine, const struct redis_server *s, const struct r
 void cluster_fini(struct shard *s);
 /* A JSON array. */
 void cluster_nodes(const struct engine *e, struct buf *out);
-/* The name of an older node that has another list of servers; empty: all agree. Borrowed until the next beat. */
+/* The id of a node that has another list of servers; empty: all agree. Borrowed until the next beat. */
 struct slice cluster_opponent(const struct engine *e);
 
 #endif

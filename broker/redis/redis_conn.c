@@ -1,25 +1,19 @@
 /* redis_conn - a connection's states, deadlines and the queue of commands that wait for an answer */
 #include "broker/redis/redis_conn.h"
 
-#include <errno.h>
 #include <hiredis/hiredis.h>
-#include <netinet/tcp.h>
-#include <unistd.h>
 
+#include "broker/redis/redis_dial.h"
 #include "broker/redis/redis_tls.h"
 #include "common/base/list.h"
 #include "common/base/mem.h"
-#include "common/svc/sock.h"
 
 /* How much hiredis reads at once, and how often in a turn. */
 enum { READ_BYTES = 16 * 1024, READS_MAX = 8 };
-/* A peer that has vanished without a word while nothing is asked: noticed after 15 + 3 * 5 seconds. */
-enum { KEEPALIVE_IDLE_S = 15, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 3 };
 
 enum conn_state {
 	CONN_CLOSED = 0,
-	CONN_RESOLVING,
-	CONN_CONNECTING,
+	CONN_DIALLING,
 	CONN_LOGIN,
 	CONN_UP,
 	CONN_ENDING,	/* the timer ends it */
@@ -39,10 +33,8 @@ struct redis_conn {
 	void *arg;
 	enum conn_state state;
 	struct redis_target target;
-	struct resolver_question *question;
-	size_t attempt;			/* which of a name's addresses is next */
-	int fd;				/* until hiredis has it */
-	redisContext *context;
+	struct redis_dial dial;
+	redisContext *context;		/* once it is connected */
 	struct ssl_st *tls;		/* the context's; NULL: none */
 	struct evloop_io io;
 	struct evloop_timer timer;	/* the deadline; while ending, the end */
@@ -55,12 +47,12 @@ struct redis_conn {
 	size_t login_open;		/* answers */
 	const char **argv;		/* room for a command */
 	size_t *argv_len, argv_room;
-	char address[SOCK_TEXT_MAX];
 	char why[256];
 };
 
 static void on_timer(void *arg);
 static void on_refusal(void *arg);
+static void on_dialled(void *arg, int fd, const char *why);
 static void on_io(int fd, short ready, void *arg);
 
 struct redis_conn *redis_conn_new(const struct redis_conn_settings *settings, const struct redis_conn_ops *ops, void *arg) {
@@ -69,11 +61,11 @@ struct redis_conn *redis_conn_new(const struct redis_conn_settings *settings, co
 	c->settings = *settings;
 	c->ops = ops;
 	c->arg = arg;
-	c->fd = -1;
 	list_init(&c->commands);
 	list_init(&c->refused);
 	evloop_timer_init(settings->loop, &c->timer, on_timer, c);
 	evloop_timer_init(settings->loop, &c->refusal, on_refusal, c);
+	redis_dial_init(&c->dial, settings->loop, settings->resolver, on_dialled, c);
 	return c;
 }
 
@@ -84,9 +76,10 @@ static void fail(struct redis_conn *c, const char *why) {
 	if (c->state == CONN_CLOSED || c->state == CONN_ENDING)
 		return;
 	if (c->state != CONN_UP)
-		c->attempt++;
+		redis_dial_next(&c->dial);
 	snprintf(c->why, sizeof(c->why), "%s", why);
 	c->state = CONN_ENDING;
+	redis_dial_stop(&c->dial);
 	evloop_io_stop(&c->io);
 	evloop_timer_start(&c->timer, 0);
 }
@@ -94,14 +87,11 @@ static void fail(struct redis_conn *c, const char *why) {
 static void release(struct redis_conn *c) {
 	evloop_io_stop(&c->io);
 	evloop_timer_stop(&c->timer);
-	resolver_cancel(&c->question);
+	redis_dial_stop(&c->dial);
 	if (c->context != NULL)
 		redisFree(c->context);
-	else if (c->fd >= 0)
-		close(c->fd);
 	c->context = NULL;
 	c->tls = NULL;
-	c->fd = -1;
 	c->is_timing = false;
 }
 
@@ -173,7 +163,7 @@ bool redis_conn_is_closed(const struct redis_conn *c) {
 }
 
 const char *redis_conn_address(const struct redis_conn *c) {
-	return c->address;
+	return c->dial.address;
 }
 
 /* --- deadlines --- */
@@ -219,10 +209,9 @@ static void on_timer(void *arg) {
 	case CONN_ENDING:
 		end(c);
 		break;
-	case CONN_RESOLVING:
-		fail_late(c, "the name was not resolved", c->settings.connect_ms);
+	case CONN_DIALLING:
+		fail_late(c, c->dial.question != NULL ? "the name was not resolved" : "no connection", c->settings.connect_ms);
 		break;
-	case CONN_CONNECTING:
 	case CONN_LOGIN:
 		fail_late(c, "no connection", c->settings.connect_ms);
 		break;
@@ -237,55 +226,14 @@ static void on_timer(void *arg) {
 
 /* --- connecting --- */
 
-static void connect_to(struct redis_conn *c, const char *text) {
-	struct sock_addr a;
-	struct errbuf e;
-
-	if (!sock_parse(text, &a, &e)) {
-		fail(c, e.text);
-		return;
-	}
-	snprintf(c->address, sizeof(c->address), "%s", text);
-	c->fd = sock_connect(&a);
-	if (c->fd < 0) {
-		fail(c, strerror(errno));
-		return;
-	}
-	c->state = CONN_CONNECTING;
-	evloop_io_start(c->settings.loop, &c->io, c->fd, EVLOOP_WRITE, on_io, c);
-}
-
-static void on_resolved(void *arg, const struct resolver_answer *answers, const char *why) {
-	struct redis_conn *c = arg;
-	char text[SOCK_TEXT_MAX * 2];
-	const char *ip;
-
-	c->question = NULL;
-	if (answers == NULL) {
-		snprintf(text, sizeof(text), "%.150s is not resolved: %.80s", c->target.host, why);
-		fail(c, text);
-		return;
-	}
-	ip = answers->address[c->attempt % answers->count];
-	snprintf(text, sizeof(text), strchr(ip, ':') != NULL ? "[%s]:%u" : "%s:%u", ip, c->target.port);
-	connect_to(c, text);
-}
-
 void redis_conn_open(struct redis_conn *c, const struct redis_target *target) {
-	char text[SOCK_TEXT_MAX];
-
 	BUG_ON(c->state != CONN_CLOSED);
 	c->target = *target;
 	c->taken = c->sent = 0;
 	c->login_open = 0;
-	c->state = CONN_RESOLVING;
+	c->state = CONN_DIALLING;
 	evloop_timer_start(&c->timer, c->settings.connect_ms);
-	if (target->host != NULL) {
-		c->question = resolver_ask(c->settings.resolver, target->host, on_resolved, c);
-		return;
-	}
-	snprintf(text, sizeof(text), "unix:%s", target->path);
-	connect_to(c, text);
+	redis_dial_start(&c->dial, target->host, target->port, target->path);
 }
 
 static void on_login(void *arg, enum redis_outcome outcome, const struct redis_reply *reply) {
@@ -303,7 +251,6 @@ static void on_login(void *arg, enum redis_outcome outcome, const struct redis_r
 	if (--c->login_open > 0)
 		return;
 	c->state = CONN_UP;
-	c->attempt = 0;
 	evloop_timer_stop(&c->timer);
 	watch_answers(c);
 	c->ops->up(c->arg);
@@ -341,34 +288,16 @@ static void log_in(struct redis_conn *c) {
 	redis_conn_flush(c);
 }
 
-static void tune(int fd) {
-	static const struct {
-		int level, option, value;
-	} rows[] = {
-		{ IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S },
-		{ IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S },
-		{ IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		setsockopt(fd, rows[i].level, rows[i].option, &rows[i].value, sizeof(int));
-}
-
-static void on_connected(struct redis_conn *c) {
+static void on_dialled(void *arg, int fd, const char *why) {
+	struct redis_conn *c = arg;
 	const char *tls_host = c->target.tls_host != NULL ? c->target.tls_host : c->target.host;
-	int error = 0;
-	socklen_t len = sizeof(error);
 	struct errbuf e;
 
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-		fail(c, strerror(error != 0 ? error : errno));
+	if (fd < 0) {
+		fail(c, why);
 		return;
 	}
-	if (c->target.host != NULL)
-		tune(c->fd);
-	c->context = redisConnectFd(c->fd);
+	c->context = redisConnectFd(fd);
 	if (c->context == NULL)
 		mem_exhausted(sizeof(*c->context));
 	c->context->flags &= ~REDIS_BLOCK;
@@ -380,7 +309,7 @@ static void on_connected(struct redis_conn *c) {
 			return;
 		}
 	}
-	evloop_io_want(&c->io, EVLOOP_READ);
+	evloop_io_start(c->settings.loop, &c->io, fd, EVLOOP_READ, on_io, c);
 	log_in(c);
 }
 
@@ -518,10 +447,6 @@ static void receive(struct redis_conn *c) {
 static void on_io(int fd UNUSED, short ready, void *arg) {
 	struct redis_conn *c = arg;
 
-	if (c->state == CONN_CONNECTING) {
-		on_connected(c);
-		return;
-	}
 	if ((ready & EVLOOP_READ) != 0)
 		receive(c);
 	if (is_talking(c) && output_bytes(c) > 0 && ((ready & EVLOOP_WRITE) != 0 || c->state == CONN_LOGIN))

@@ -311,6 +311,7 @@ static void on_push(void *arg, const struct redis_reply *reply) {
 	struct slice error = redis_reply_error(reply);
 	char why[200];
 
+	l->ops->heard(l->arg);
 	if (slice_eq_text(kind, "message")) {
 		on_message(l, key, redis_reply_text(redis_reply_at(reply, 2)));
 	} else if (slice_eq_text(kind, "subscribe")) {

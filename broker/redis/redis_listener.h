@@ -15,6 +15,8 @@ struct redis_listener;
 
 /* Slices are borrowed until they return. */
 struct redis_listener_ops {
+	/* Anything at all, before what it is. */
+	void (*heard)(void *arg);
 	void (*listening)(void *arg);
 	/* was_listening: it had come to stand. */
 	void (*lost)(void *arg, const char *why, bool was_listening);

@@ -48,7 +48,7 @@ static void on_published(void *arg, enum redis_outcome outcome, const struct red
 		give_up(p);
 	else
 		go_on(p, REDIS_PROBE_ANSWERED);
-	p->is_busy = false;
+	p->is_alive = false;
 }
 
 static void send_one(struct redis_probe *p) {
@@ -68,11 +68,11 @@ static void on_timer(void *arg) {
 
 	if (p->state == REDIS_PROBE_IDLE)
 		send_one(p);
-	else if (p->state == REDIS_PROBE_ANSWERED && !p->is_busy)
+	else if (p->state == REDIS_PROBE_ANSWERED && !p->is_alive)
 		give_up(p);
 	else if (p->state == REDIS_PROBE_ANSWERED)
 		go_on(p, REDIS_PROBE_ANSWERED);
-	p->is_busy = false;
+	p->is_alive = false;
 }
 
 void redis_probe_heard(struct redis_probe *p, struct slice payload) {

@@ -28,7 +28,7 @@ struct redis_probe {
 	size_t open;		/* answers due, also of those that were given up */
 	uint64_t number;	/* of the latest */
 	bool is_heard;		/* the latest */
-	bool is_busy;		/* something else was heard since it was answered */
+	bool is_alive;		/* the link: anything was heard since it was answered */
 };
 
 /* conn: of the commands; borrowed for life like channel, which is a pub/sub channel. lost: may not free the probe. */
@@ -39,9 +39,9 @@ void redis_probe_start(struct redis_probe *p);
 /* One does not. */
 void redis_probe_stop(struct redis_probe *p);
 void redis_probe_heard(struct redis_probe *p, struct slice payload);
-/* Another message. */
-static inline void redis_probe_other(struct redis_probe *p) {
-	p->is_busy = true;
+/* Anything was heard. */
+static inline void redis_probe_alive(struct redis_probe *p) {
+	p->is_alive = true;
 }
 
 #endif

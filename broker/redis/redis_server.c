@@ -52,6 +52,7 @@ struct redis_server {
 
 static void on_command_up(void *arg);
 static void on_command_lost(void *arg, const char *why);
+static void on_heard(void *arg);
 static void on_listening(void *arg);
 static void on_listener_lost(void *arg, const char *why, bool was_listening);
 static void on_subscribed(void *arg, struct slice channel);
@@ -67,6 +68,7 @@ static void find(void *arg);
 static const struct redis_conn_ops command_ops = { .up = on_command_up, .lost = on_command_lost };
 static const struct redis_check_ops check_ops = { .passed = on_passed, .failed = on_failed, .info = on_info };
 static const struct redis_listener_ops listener_ops = {
+	.heard = on_heard,
 	.listening = on_listening,
 	.lost = on_listener_lost,
 	.subscribed = on_subscribed,
@@ -419,6 +421,12 @@ void redis_server_flush(struct redis_server *s) {
 
 /* --- pub/sub --- */
 
+static void on_heard(void *arg) {
+	struct redis_server *s = arg;
+
+	redis_probe_alive(&s->probe);
+}
+
 static void on_listening(void *arg) {
 	struct redis_server *s = arg;
 
@@ -448,7 +456,6 @@ static void on_subscribed(void *arg, struct slice channel) {
 static void on_message(void *arg, struct slice channel, struct slice payload) {
 	struct redis_server *s = arg;
 
-	redis_probe_other(&s->probe);
 	s->ops->message(s->arg, channel, payload);
 }
 

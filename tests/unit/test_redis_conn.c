@@ -345,6 +345,31 @@ START_TEST(what_was_not_sent_is_refused) {
 }
 END_TEST
 
+/* Its name is resolved in a turn of its own, at the end of which it is connecting. */
+static void close_when_connecting(void *arg) {
+	(void)arg;
+	if (redis_conn_address(conn)[0] != '\0')
+		redis_conn_close(conn, "before it was connected");
+}
+
+START_TEST(it_may_be_closed_before_it_stands) {
+	redis_fixture_start(&redis);
+	redis_conn_open(conn, &target);
+	redis_conn_close(conn, "before it was resolved");
+	ck_assert_int_eq(losses, 0);
+	run_at_most(10000);
+	ck_assert_str_eq(why, "before it was resolved");
+	redis_conn_open(conn, &target);
+	evloop_on_turn_end(loop, close_when_connecting, NULL);
+	run_at_most(10000);
+	ck_assert_str_eq(why, "before it was connected");
+	ck_assert_int_eq(losses, 2);
+	ck_assert_int_eq(ups, 0);
+	evloop_on_turn_end(loop, on_turn_end, NULL);
+	open_to_up();
+}
+END_TEST
+
 static void close_inside(void *arg, enum redis_outcome outcome, const struct redis_reply *reply) {
 	on_answer(arg, outcome, reply);
 	redis_conn_close(conn, "closed inside");
@@ -440,6 +465,7 @@ Suite *suite_redis_conn(void) {
 	tcase_add_test(t, what_is_not_answered_in_time_is_lost);
 	tcase_add_test(t, a_server_that_pauses_for_less_loses_nothing);
 	tcase_add_test(t, what_was_not_sent_is_refused);
+	tcase_add_test(t, it_may_be_closed_before_it_stands);
 	tcase_add_test(t, it_may_be_closed_inside_an_answer_and_opened_in_its_loss);
 	tcase_add_test(t, a_server_that_dies_is_noticed);
 	tcase_add_test(t, open_commands_get_an_outcome_at_the_end);

@@ -9,20 +9,20 @@
 enum { COMMANDS = 0, LISTENER = 1 };	/* connections in the order in which they are made */
 
 static struct redis_fixture redis, replica, sentinel;
-static struct redis_link link;
+static struct redis_link shard;
 static struct tcp_proxy proxy;
 
 static void setup(void) {
 	memset(&replica, 0, sizeof(replica));
 	memset(&sentinel, 0, sizeof(sentinel));
 	redis_fixture_init(&redis);
-	redis_link_init(&link, redis.port);
-	tcp_proxy_start(&proxy, link.loop, redis.port);
+	redis_link_init(&shard, redis.port);
+	tcp_proxy_start(&proxy, shard.loop, redis.port);
 }
 
 static void teardown(void) {
 	tcp_proxy_stop(&proxy);
-	redis_link_fini(&link);
+	redis_link_fini(&shard);
 	redis_fixture_fini(&sentinel);
 	redis_fixture_fini(&replica);
 	redis_fixture_fini(&redis);
@@ -33,15 +33,15 @@ static bool is_subscribed(const struct redis_link *k) {
 }
 
 static void start_and_subscribe(void) {
-	redis_link_start(&link);
-	redis_link_until(&link, redis_link_is_ready);
-	redis_server_subscribe(link.server, slice_text("a"));
-	redis_link_until(&link, is_subscribed);
+	redis_link_start(&shard);
+	redis_link_until(&shard, redis_link_is_ready);
+	redis_server_subscribe(shard.server, slice_text("a"));
+	redis_link_until(&shard, is_subscribed);
 }
 
 static void start_through_proxy(void) {
 	redis_fixture_start(&redis);
-	link.settings.url.port = proxy.port;
+	shard.settings.url.port = proxy.port;
 	start_and_subscribe();
 }
 
@@ -58,20 +58,20 @@ static bool has_message(const struct redis_link *k) {
 }
 
 static void want_it_heard_again(void) {
-	redis_link_until(&link, is_subscribed_again);
-	ck_assert_str_eq(link.order, "ulDl");
+	redis_link_until(&shard, is_subscribed_again);
+	ck_assert_str_eq(shard.order, "ulDl");
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_probes_lost), 1);
 	redis_fixture_do(&redis, "PUBLISH herold:c:a x");
-	redis_link_until(&link, has_message);
+	redis_link_until(&shard, has_message);
 }
 
 START_TEST(a_pubsub_link_that_swallows_everything_is_noticed) {
 	start_through_proxy();
-	redis_link_run(&link, 500);
+	redis_link_run(&shard, 500);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_probes_lost), 0);
 	tcp_proxy_deaden(&proxy, LISTENER);
-	redis_link_until(&link, is_deaf);
-	ck_assert_ptr_nonnull(strstr(redis_server_trouble(link.server), "is not heard: a message to oneself did not come back"));
+	redis_link_until(&shard, is_deaf);
+	ck_assert_ptr_nonnull(strstr(redis_server_trouble(shard.server), "is not heard: a message to oneself did not come back"));
 	want_it_heard_again();
 }
 END_TEST
@@ -80,7 +80,7 @@ END_TEST
 START_TEST(a_pubsub_link_that_only_the_server_knows_closed_is_noticed) {
 	start_through_proxy();
 	tcp_proxy_hide_close(&proxy, LISTENER);
-	redis_link_until(&link, is_deaf);
+	redis_link_until(&shard, is_deaf);
 	want_it_heard_again();
 }
 END_TEST
@@ -90,15 +90,15 @@ static bool is_down(const struct redis_link *k) {
 }
 
 START_TEST(a_command_link_that_swallows_everything_is_noticed_by_its_deadline) {
-	link.settings.command_timeout_ms = 300;
+	shard.settings.command_timeout_ms = 300;
 	start_through_proxy();
 	tcp_proxy_deaden(&proxy, COMMANDS);
-	redis_link_call(&link);
-	redis_link_until(&link, is_down);
-	ck_assert_int_eq(link.lost, 1);
-	redis_link_until(&link, redis_link_is_ready);
+	redis_link_call(&shard);
+	redis_link_until(&shard, is_down);
+	ck_assert_int_eq(shard.lost, 1);
+	redis_link_until(&shard, redis_link_is_ready);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_probes_lost), 0);
-	ck_assert_str_eq(link.order, "uldu");
+	ck_assert_str_eq(shard.order, "uldu");
 }
 END_TEST
 
@@ -132,8 +132,8 @@ static void start_all(void) {
 	addresses[0] = silent;
 	addresses[1] = knowing;
 	sentinels = (struct text_list){ addresses, 2 };
-	link.settings.sentinels = &sentinels;
-	link.settings.url.host = NULL;
+	shard.settings.sentinels = &sentinels;
+	shard.settings.url.host = NULL;
 }
 
 static bool knows_replica(void) {
@@ -153,34 +153,34 @@ START_TEST(a_promoted_replica_is_found_and_is_another_generation) {
 
 	start_all();
 	start_and_subscribe();
-	snprintf(before, sizeof(before), "%s", link.generation);
+	snprintf(before, sizeof(before), "%s", shard.generation);
 	snprintf(address, sizeof(address), "127.0.0.1:%u", redis.port);
-	ck_assert(slice_eq_text(redis_server_address(link.server), address));
+	ck_assert(slice_eq_text(redis_server_address(shard.server), address));
 	for (int i = 0; !knows_replica(); i++) {
 		ck_assert_int_lt(i, 1000);
-		redis_link_run(&link, 20);
+		redis_link_run(&shard, 20);
 	}
 	redis_fixture_kill(&redis);
-	redis_link_until(&link, is_promoted);
+	redis_link_until(&shard, is_promoted);
 	snprintf(address, sizeof(address), "127.0.0.1:%u", replica.port);
-	ck_assert(slice_eq_text(redis_server_address(link.server), address));
-	ck_assert_str_ne(link.generation, before);
+	ck_assert(slice_eq_text(redis_server_address(shard.server), address));
+	ck_assert_str_ne(shard.generation, before);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_generations), 1);
-	redis_link_until(&link, is_subscribed_again);
+	redis_link_until(&shard, is_subscribed_again);
 	redis_fixture_do(&replica, "PUBLISH herold:c:a x");
-	redis_link_until(&link, has_message);
+	redis_link_until(&shard, has_message);
 }
 END_TEST
 
 START_TEST(sentinels_that_do_not_know_are_said) {
 	start_all();
-	link.settings.master_name = "another";
-	redis_link_start(&link);
-	redis_link_run(&link, 300);
-	ck_assert_int_eq(link.ups, 0);
-	ck_assert_msg(strstr(redis_server_trouble(link.server), "it knows no master \"another\"") != NULL ||
-		strstr(redis_server_trouble(link.server), "Sentinel 127.0.0.1:1: Connection refused") != NULL, "%s",
-	    redis_server_trouble(link.server));
+	shard.settings.master_name = "another";
+	redis_link_start(&shard);
+	redis_link_run(&shard, 300);
+	ck_assert_int_eq(shard.ups, 0);
+	ck_assert_msg(strstr(redis_server_trouble(shard.server), "it knows no master \"another\"") != NULL ||
+		strstr(redis_server_trouble(shard.server), "Sentinel 127.0.0.1:1: Connection refused") != NULL, "%s",
+	    redis_server_trouble(shard.server));
 }
 END_TEST
 
