@@ -137,9 +137,10 @@ const weigh = (server) => ({ pss: pssBytes(server.child.pid), slab: slabBytes(),
 const closedBy = (before, after) => Object.entries(after.closed).map(([name, n]) => [name, n - before.closed[name]])
 	.filter(([name, n]) => n > 0 && !['client_reset', 'client_eof', 'http_done', 'close_timeout'].includes(name));
 
-/** Watches until the server has ended all but so many. Returns when the first and the last one went, in seconds from `began`. */
+/** Watches until the server has ended all but so many. Returns when that of the first and of the last one was seen, in
+ * seconds from `began`. */
 async function untilEnded(server, before, others, began) {
-	let ended = 0, first, last, now = began;
+	let ended = 0, first, last, now = Date.now();
 
 	for (; now - began < WAIT_SECONDS * 1000; now = Date.now()) {
 		const after = await counters(server);
@@ -227,7 +228,7 @@ export async function attacks() {
 		{ title: 'Readers that stop, /broadcast, more than their queue', count: 1000, publish: 5000,
 			args: [`--send=${file('join', request('/broadcast'))}`, '--no-read'] },
 		{ title: 'Readers that stop, /echo', count: 1000,
-			args: [`--send=${file('flood', Buffer.concat([Buffer.from(request('/echo')), ...Array(64).fill(frame(65536))]))}`, '--no-read'] },
+			args: [`--send=${file('flood', Buffer.concat([Buffer.from(request('/echo')), ...Array(32).fill(frame(65536))]))}`, '--no-read'] },
 		{ title: 'More connections than one worker has files', count: 24000, args: [], settings: ['workers=1'] },
 	];
 
