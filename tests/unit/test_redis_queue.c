@@ -337,6 +337,7 @@ static void check_books(void) {
 
 START_TEST(walks) {
 	for (unsigned walk = 1; walk <= 300; walk++) {
+		redis_queue_free(&queue);
 		setup();
 		seed = walk;
 		for (int i = 0; i < 2000; i++)
@@ -350,15 +351,14 @@ START_TEST(walks) {
 		check_books();
 		while (call_count > 0)
 			done();
-		redis_queue_free(&queue);
 	}
-	setup();
 }
 END_TEST
 
 /* Without refusals of single ones nobody overtakes anybody. */
 START_TEST(order_holds) {
 	for (unsigned walk = 1; walk <= 200; walk++) {
+		redis_queue_free(&queue);
 		setup();
 		seed = walk;
 		for (int i = 0; i < 1500; i++) {
@@ -378,9 +378,7 @@ START_TEST(order_holds) {
 		lose();
 		for (size_t i = 1; i < published_count; i++)
 			ck_assert_uint_gt(order[i], order[i - 1]);
-		redis_queue_free(&queue);
 	}
-	setup();
 }
 END_TEST
 
