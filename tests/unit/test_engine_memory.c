@@ -1,13 +1,13 @@
 /* test_engine_memory - the engine against a naive model: thousands of random steps, every answer and event compared */
 #include "broker/engine.h"
 
-#include <check.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "tests/unit/quiet_check.h"
 
 enum {
 	CHANNELS = 5,

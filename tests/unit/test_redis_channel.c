@@ -1,12 +1,12 @@
 /* test_redis_channel - a channel between a Redis that is played: messages lost and repeated, late answers, new epochs, trimmed streams */
 #include "broker/redis_channel.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "tests/unit/quiet_check.h"
 
 enum {
 	ENTRIES_MAX = 640,	/* of a lane, over all its epochs */

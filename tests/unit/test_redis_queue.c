@@ -1,12 +1,12 @@
 /* test_redis_queue - publications and a server that refuses, is lost, and answers late: each is answered once, and truly */
 #include "broker/redis_queue.h"
 
-#include <check.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/svc/stats.h"
+#include "tests/unit/quiet_check.h"
 
 enum { PUBLICATIONS = 400, CALLS_MAX = 2048, WAIT_MS = 2000, BYTES_MAX = 60000 };
 
