@@ -5,6 +5,7 @@
 #include "common/svc/stats.h"
 
 enum {
+	CONFIRM_MS = 250,	/* a snapshot waits so long for the subscription, which spares a fill behind it */
 	LINGER_MS = 2000,	/* between the last interest in a channel and the end of its subscription */
 	FILLS_MAX = 64,	/* under way, of a shard */
 	FILL_LIMIT = 1000,
@@ -80,7 +81,9 @@ static struct heard_channel *channel_new(struct engine *e, struct slice name) {
 	ch->shard = engine_shard(e, name);
 	ch->since_ms = e->now_ms;
 	redis_channel_init(&ch->hearing, &e->hold);
+	list_init(&ch->questions);
 	list_init(&ch->in_fills);
+	list_init(&ch->in_unconfirmed);
 	list_init(&ch->in_lingering);
 	list_init(&ch->in_timed);
 	list_add_tail(&ch->shard->channels, &ch->in_shard);
@@ -89,7 +92,14 @@ static struct heard_channel *channel_new(struct engine *e, struct slice name) {
 	return ch;
 }
 
+/* What was to be asked once it is confirmed may be asked. */
+static void end_waiting(struct heard_channel *ch) {
+	list_remove(&ch->in_unconfirmed);
+	list_splice_tail(&ch->shard->waiting, &ch->questions);
+}
+
 static void channel_free(struct engine *e, struct heard_channel *ch) {
+	end_waiting(ch);
 	questions_unfence(ch);
 	if (ch->fill != NULL)
 		ch->fill->channel = NULL;
@@ -109,8 +119,9 @@ void hearing_subscribe(struct engine *e, struct slice channel) {
 	if (ch == NULL) {
 		ch = channel_new(e, channel);
 		redis_server_subscribe(ch->shard->server, channel);
+		if (redis_server_is_listening(ch->shard->server))
+			list_add_tail(&e->unconfirmed, &ch->in_unconfirmed);
 	}
-	ch->has_interest = true;
 	list_remove(&ch->in_lingering);
 }
 
@@ -119,7 +130,6 @@ void hearing_unsubscribe(struct engine *e, struct slice channel) {
 
 	if (ch == NULL)
 		return;
-	ch->has_interest = false;
 	ch->since_ms = e->now_ms;
 	list_add_tail(&e->lingering, &ch->in_lingering);
 }
@@ -132,6 +142,16 @@ static void end_lingering(struct engine *e) {
 			return;
 		redis_server_unsubscribe(ch->shard->server, heard_channel_name(ch));
 		channel_free(e, ch);
+	}
+}
+
+static void end_patience(struct engine *e) {
+	while (!list_is_empty(&e->unconfirmed)) {
+		struct heard_channel *ch = list_entry(e->unconfirmed.next, struct heard_channel, in_unconfirmed);
+
+		if (e->now_ms < ch->since_ms + CONFIRM_MS)
+			return;
+		end_waiting(ch);
 	}
 }
 
@@ -151,7 +171,7 @@ void hearing_on_subscribed(struct shard *s, struct slice channel) {
 
 	if (ch == NULL)
 		return;
-	ch->is_confirmed = true;
+	end_waiting(ch);
 	redis_channel_confirmed(&ch->hearing);
 	hearing_attend(ch);
 }
@@ -168,7 +188,7 @@ void hearing_on_message(struct shard *s, struct slice channel, struct slice payl
 
 void hearing_on_deaf(struct shard *s) {
 	list_for_each(it, &s->channels)
-		list_entry(it, struct heard_channel, in_shard)->is_confirmed = false;
+		end_waiting(list_entry(it, struct heard_channel, in_shard));
 }
 
 void hearing_on_generation(struct shard *s) {
@@ -223,14 +243,15 @@ static void on_filled(void *arg, enum redis_outcome outcome, const struct redis_
 	list_remove(&f->in_shard);
 	s->fill_count--;
 	mem_free(f);
-	if (outcome != REDIS_DONE)
+	if (ch != NULL)
+		ch->fill = NULL;
+	if (outcome != REDIS_DONE || (ch != NULL && !take_fill(&ch->hearing, reply))) {
 		s->fills_from_ms = s->engine->now_ms + PAUSE_MS;
-	if (ch == NULL)
-		return;
-	ch->fill = NULL;
-	if (outcome != REDIS_DONE || !take_fill(&ch->hearing, reply))
-		redis_channel_fill_failed(&ch->hearing);
-	hearing_attend(ch);
+		if (ch != NULL)
+			redis_channel_fill_failed(&ch->hearing);
+	}
+	if (ch != NULL)
+		hearing_attend(ch);
 }
 
 static void ask_fill(struct shard *s, struct heard_channel *ch) {
@@ -353,6 +374,7 @@ void hearing_tick(struct engine *e) {
 
 	advance(e);
 	end_lingering(e);
+	end_patience(e);
 	list_init(&now);
 	list_splice_tail(&now, &e->timed);
 	while (!list_is_empty(&now)) {
@@ -366,12 +388,13 @@ void hearing_tick(struct engine *e) {
 }
 
 bool hearing_needs_pulse(const struct engine *e) {
-	return !list_is_empty(&e->timed);
+	return !list_is_empty(&e->timed) || !list_is_empty(&e->unconfirmed);
 }
 
 void hearing_init(struct engine *e) {
 	htab_init(&e->channels, channel_key);
 	list_init(&e->lingering);
+	list_init(&e->unconfirmed);
 	list_init(&e->timed);
 	e->hold = (struct redis_hold){ .ops = &channel_ops, .arg = e, .now_ms = e->now_ms, .wall_ms = e->wall_ms,
 		.bytes_max = HOLD_BYTES_MAX, .channel_bytes_max = HOLD_CHANNEL_BYTES_MAX };

@@ -69,6 +69,7 @@ struct engine {
 	size_t shard_count;
 	struct htab channels;	/* struct heard_channel */
 	struct list lingering;	/* struct heard_channel without interest, longest first */
+	struct list unconfirmed;	/* struct heard_channel, longest first */
 	struct list timed;	/* struct heard_channel with redis_channel_due_ms() */
 	struct list questions;	/* struct question, unanswered, deadlines rising */
 	struct list late_questions;	/* struct question: answered by the deadline, under way */
@@ -83,12 +84,12 @@ struct question;
 struct heard_channel {
 	struct htab_node node;
 	struct list in_shard, in_fills, in_lingering, in_timed;
+	struct list in_unconfirmed;	/* while what is asked waits in `questions` for the subscription */
+	struct list questions;
 	struct shard *shard;
 	struct fill *fill;	/* under way, or NULL */
 	struct redis_channel hearing;
-	uint64_t since_ms;	/* without interest */
-	bool has_interest;
-	bool is_confirmed;
+	uint64_t since_ms;	/* without interest; before that: subscribed */
 	uint8_t name_len;
 	uint8_t name[];
 };

@@ -3,10 +3,6 @@
 
 #include "common/base/mem.h"
 
-enum {
-	CONFIRM_MS = 250,	/* a snapshot waits so long for its channel's subscription, which spares a fill behind it */
-};
-
 enum question_kind { QUESTION_READ = 0, QUESTION_HISTORY, QUESTION_MEMBERS };
 
 /*
@@ -32,6 +28,7 @@ struct question {
 	struct ipc_snapshot snapshot;
 	struct buf publications, members;
 	char epoch[EPOCH_TEXT_MAX + 1];
+	char news_epoch[EPOCH_TEXT_MAX + 1];	/* in which news were asked for */
 	size_t channel_len, text_len;
 	uint8_t bytes[];	/* channel; epoch, or the member after whom members are listed */
 };
@@ -121,7 +118,9 @@ static void take_publications(struct question *q, const struct redis_reply *repl
 	}
 	if (is_whole && !q->is_news)
 		q->snapshot.flags |= IPC_SNAPSHOT_RECOVERED;
-	else if ((flags & READ_MORE) != 0 || !q->is_news)
+	else if (q->is_news && (flags & READ_MORE) == 0 && slice_eq(q->snapshot.epoch, slice_text(q->news_epoch)))
+		q->snapshot.flags |= IPC_SNAPSHOT_NEWS;
+	else
 		buf_reset(&q->publications);
 }
 
@@ -260,8 +259,9 @@ static void add_range(struct redis_args *a, struct question *q, const struct hea
 	q->is_news = ch != NULL && asks_for_news(q, ch);
 	if (q->is_news) {
 		q->offset = hearing->news_from;
+		memcpy(q->news_epoch, hearing->lane[REDIS_LANE_PUBLICATIONS].at.epoch, sizeof(q->news_epoch));
 		redis_args_add(a, slice_text("since"));
-		redis_args_add(a, slice_text(hearing->lane[REDIS_LANE_PUBLICATIONS].at.epoch));
+		redis_args_add(a, slice_text(q->news_epoch));
 	} else if ((q->flags & IPC_SINCE) != 0) {
 		redis_args_add(a, slice_text("since"));
 		redis_args_add(a, text_of(q));
@@ -297,29 +297,35 @@ static void ask_read(struct question *q) {
 	redis_args_call(a, q->shard->server, REDIS_SCRIPT_read, on_answer, q);
 }
 
-/* A snapshot that is read before the subscription stands would have to be filled behind. */
-static bool is_to_wait(const struct question *q) {
-	const struct heard_channel *ch = q->kind == QUESTION_READ ? hearing_find(q->engine, channel_of(q)) : NULL;
+static bool may_ask(const struct shard *s) {
+	return redis_server_is_up(s->server) && s->engine->now_ms >= s->questions_from_ms;
+}
 
-	return ch != NULL && !ch->is_confirmed && redis_server_is_listening(q->shard->server) &&
-	    q->engine->now_ms < q->start_ms + CONFIRM_MS;
+static void ask(struct question *q) {
+	list_remove(&q->in_waiting);
+	q->is_under_way = true;
+	if (q->kind == QUESTION_MEMBERS)
+		ask_members(q);
+	else
+		ask_read(q);
 }
 
 void questions_send(struct shard *s) {
-	if (!redis_server_is_up(s->server) || s->engine->now_ms < s->questions_from_ms)
-		return;
-	list_for_each_safe(it, &s->waiting) {
-		struct question *q = list_entry(it, struct question, in_waiting);
+	while (!list_is_empty(&s->waiting) && may_ask(s))
+		ask(list_entry(s->waiting.next, struct question, in_waiting));
+}
 
-		if (is_to_wait(q))
-			continue;
-		list_remove(&q->in_waiting);
-		q->is_under_way = true;
-		if (q->kind == QUESTION_MEMBERS)
-			ask_members(q);
-		else
-			ask_read(q);
-	}
+/* A snapshot that is read before its subscription stands would have to be filled behind. Else at once: whoever says behind it that he
+ * is there arrives behind the snapshot. */
+static void begin(struct question *q) {
+	struct heard_channel *ch = hearing_find(q->engine, channel_of(q));
+
+	if (q->kind == QUESTION_READ && ch != NULL && list_is_linked(&ch->in_unconfirmed))
+		list_add_tail(&ch->questions, &q->in_waiting);
+	else if (may_ask(q->shard))
+		ask(q);
+	else
+		list_add_tail(&q->shard->waiting, &q->in_waiting);
 }
 
 /* --- questions --- */
@@ -338,8 +344,8 @@ static struct question *question_new(struct engine *e, struct ticket t, enum que
 	if (text.len > 0)
 		memcpy(q->bytes + channel.len, text.ptr, text.len);
 	redis_fence_init(&q->fence);
+	list_init(&q->in_waiting);
 	list_add_tail(&e->questions, &q->in_all);
-	list_add_tail(&q->shard->waiting, &q->in_waiting);
 	return q;
 }
 
@@ -350,8 +356,7 @@ void questions_read(struct engine *e, struct ticket t, const struct ipc_subscrib
 	q->offset = m->offset;
 	q->limit = m->limit;
 	q->member_limit = m->member_limit;
-	/* At once: whoever says behind it that he is there arrives behind the snapshot. */
-	questions_send(q->shard);
+	begin(q);
 }
 
 void questions_history(struct engine *e, struct ticket t, const struct ipc_history *m) {
@@ -360,7 +365,7 @@ void questions_history(struct engine *e, struct ticket t, const struct ipc_histo
 	q->flags = m->flags & (IPC_SINCE | IPC_BEFORE);
 	q->offset = m->offset;
 	q->limit = m->limit;
-	questions_send(q->shard);
+	begin(q);
 }
 
 void questions_members(struct engine *e, struct ticket t, const struct ipc_members *m) {
@@ -368,7 +373,7 @@ void questions_members(struct engine *e, struct ticket t, const struct ipc_membe
 
 	q->offset = m->after_number;
 	q->limit = m->limit;
-	questions_send(q->shard);
+	begin(q);
 }
 
 /* --- deadlines --- */

@@ -46,6 +46,7 @@ enum ipc_snapshot_flags {
 	IPC_SNAPSHOT_UNAVAILABLE = 1 << 0,	/* could not be read; nothing else is valid */
 	IPC_SNAPSHOT_RECOVERED = 1 << 1,	/* asked with IPC_SINCE: publications are all that was missed */
 	IPC_SNAPSHOT_MORE = 1 << 2,		/* history: there is more in that direction */
+	IPC_SNAPSHOT_NEWS = 1 << 3,		/* asked with IPC_SINCE, in another epoch: publications are all news of it, perhaps none */
 };
 
 /* Slices are borrowed from what was decoded. */

@@ -62,7 +62,8 @@ static void resync_jump(struct hub *h, struct channel *ch, const struct ipc_snap
 	struct slice rest = s->publications;
 	struct ipc_publication first;
 	bool has_news = ipc_next_publication(&rest, &first) && first.offset > 0;
-	bool is_from_start = !has_news && s->offset > 0 && !slice_eq(channel_epoch(ch), s->epoch);
+	bool is_known = has_news || (s->flags & IPC_SNAPSHOT_NEWS) != 0;
+	bool is_from_start = !is_known && s->offset > 0 && !slice_eq(channel_epoch(ch), s->epoch);
 
 	if (!channel_set_position(ch, s->epoch, has_news ? first.offset - 1 : is_from_start ? 0 : s->offset)) {
 		resync_channel(h, ch);

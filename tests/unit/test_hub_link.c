@@ -327,6 +327,22 @@ START_TEST(news_of_a_new_epoch_come_after_the_reset) {
 }
 END_TEST
 
+/* And when it knows that nothing is. */
+START_TEST(a_new_epoch_may_have_no_news) {
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	join_live(a, "c", 7);
+	broker_deliver("c", "E2", 9, "nine", NULL);
+	broker_snapshot(broker_take_subscribe("c", "e", 7), IPC_SNAPSHOT_NEWS, "E2", 9, "");
+	broker_deliver("c", "E2", 10, "ten", NULL);
+	client_expect(a, "r:E2:9|p:10:ten|");
+	fake_broker_expect_silence(&broker);
+	hub_fixture_close();
+}
+END_TEST
+
 /* Who joins while the channel moves to its new epoch waits for it. */
 START_TEST(joining_while_the_epoch_changes) {
 	struct test_client *a, *b;
@@ -431,6 +447,7 @@ Suite *suite_hub_link(void) {
 	tcase_add_test(t, newcomers_during_resync_are_said_once);
 	tcase_add_test(t, new_epoch_tells_no_message_twice);
 	tcase_add_test(t, news_of_a_new_epoch_come_after_the_reset);
+	tcase_add_test(t, a_new_epoch_may_have_no_news);
 	tcase_add_test(t, joining_while_the_epoch_changes);
 	tcase_add_test(t, channels_are_asked_for_in_a_window);
 	tcase_add_test(t, nonsense_from_the_broker_is_a_loss);

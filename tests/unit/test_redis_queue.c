@@ -383,7 +383,7 @@ START_TEST(order_holds) {
 END_TEST
 
 START_TEST(epochs_differ) {
-	static char seen[5000][REDIS_EPOCH_LEN];
+	static char seen[1000][REDIS_EPOCH_LEN];
 
 	redis_epochs_init(&epochs);
 	for (size_t i = 0; i < ARRAY_LEN(seen); i++) {
