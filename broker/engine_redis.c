@@ -11,6 +11,7 @@
 
 enum {
 	PULSE_MS = 10,
+	RETRIES_PER_LEASE = 8,	/* at least: when Redis was away for less than the half of a lease, the least of ours that is left is its quarter */
 	INFO_PART = 16,	/* a member fits at least so often into an answer */
 };
 
@@ -100,7 +101,8 @@ static void server_settings(const struct engine *e, const struct shard *s, struc
 
 	*out = (struct redis_server_settings){ .url = s->url, .sentinels = &c->redis_sentinels, .master_name = c->redis_master_name,
 		.prefix = c->redis_prefix, .node = slice_text(e->node), .connect_timeout_ms = (uint64_t)c->redis_connect_ms,
-		.command_timeout_ms = (uint64_t)c->redis_timeout_ms, .probe_ms = (uint64_t)c->redis_probe_ms };
+		.command_timeout_ms = (uint64_t)c->redis_timeout_ms, .probe_ms = (uint64_t)c->redis_probe_ms,
+		.retry_ms = (uint64_t)c->node_lease_seconds * 1000 / RETRIES_PER_LEASE };
 }
 
 static bool init_shard(struct engine *e, struct shard *s, const char *url, struct errbuf *error) {

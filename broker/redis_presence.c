@@ -12,7 +12,7 @@ enum {
 	BULK_CALLS_MAX = 512,	/* of these for what nobody waits for: a newcomer has at most so many before it, some 20 ms */
 	RETRY_MS = 250,		/* after a refusal */
 	BEAT_RETRY_MS = 1000,
-	BEATS_PER_LEASE = 3,
+	BEATS_PER_LEASE = 4,	/* so many that a half without a beat of anybody shows that the server was away */
 	REAP_MAX = 200,		/* holds in one beat: some 5 ms of the server's time */
 	KEYS_MAX = 6,
 	DESCRIPTION_MAX = 65536,

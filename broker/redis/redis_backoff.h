@@ -1,5 +1,5 @@
 /*
- * redis_backoff - how long to wait before the next attempt: 50 ms, doubling to 2 s, each ± 50 % so that hosts do not come together
+ * redis_backoff - how long to wait before the next attempt: 50 ms, doubling to 2 s or less, each ± 50 % so that hosts do not come together
  */
 #ifndef BROKER_REDIS_REDIS_BACKOFF_H
 #define BROKER_REDIS_REDIS_BACKOFF_H
@@ -8,17 +8,18 @@
 
 enum { REDIS_BACKOFF_FIRST_MS = 50, REDIS_BACKOFF_MAX_MS = 2000 };
 
-/* Zeroed: the next attempt is the first. */
+/* ms zeroed: the next attempt is the first. most_ms: what is doubled to; 0: REDIS_BACKOFF_MAX_MS. */
 struct redis_backoff {
-	uint64_t ms;
+	uint64_t ms, most_ms;
 };
 
 static inline uint64_t redis_backoff_next(struct redis_backoff *b) {
+	uint64_t most = b->most_ms > 0 && b->most_ms < REDIS_BACKOFF_MAX_MS ? b->most_ms : REDIS_BACKOFF_MAX_MS;
 	uint32_t random;
 
 	b->ms = b->ms == 0 ? REDIS_BACKOFF_FIRST_MS : b->ms * 2;
-	if (b->ms > REDIS_BACKOFF_MAX_MS)
-		b->ms = REDIS_BACKOFF_MAX_MS;
+	if (b->ms > most)
+		b->ms = most;
 	random_bytes(&random, sizeof(random));
 	return b->ms / 2 + random % (b->ms + 1);
 }

@@ -91,6 +91,7 @@ struct redis_server *redis_server_new(struct evloop *loop, const struct redis_se
 	int node_len = (int)(settings->node.len < 64 ? settings->node.len : 64);
 
 	s->settings = *settings;
+	s->backoff.most_ms = settings->retry_ms;
 	s->ops = ops;
 	s->arg = arg;
 	s->loop = loop;

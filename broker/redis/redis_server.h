@@ -30,6 +30,7 @@ struct redis_server_settings {
 	const char *prefix;			/* of every key and pub/sub channel; borrowed for life */
 	struct slice node;			/* this host's id; borrowed for life */
 	uint64_t connect_timeout_ms, command_timeout_ms;	/* command: of the oldest unanswered call, then the link is lost */
+	uint64_t retry_ms;			/* most between attempts to connect, give or take half; at most two seconds anyway */
 	uint64_t probe_ms;			/* between probes; a pub/sub link is dead after two */
 };
 

@@ -111,7 +111,7 @@ START_TEST(a_long_error_is_cut) {
 END_TEST
 
 START_TEST(waiting_doubles_up_to_two_seconds) {
-	struct redis_backoff b = { 0 };
+	struct redis_backoff b = { 0 }, shorter = { .most_ms = 250 };
 	static const uint64_t means[] = { 50, 100, 200, 400, 800, 1600, 2000, 2000 };
 
 	for (size_t i = 0; i < ARRAY_LEN(means); i++) {
@@ -119,6 +119,7 @@ START_TEST(waiting_doubles_up_to_two_seconds) {
 
 		ck_assert_uint_ge(ms, means[i] / 2);
 		ck_assert_uint_le(ms, means[i] * 3 / 2);
+		ck_assert_uint_le(redis_backoff_next(&shorter), 375);
 	}
 }
 END_TEST

@@ -220,12 +220,12 @@ START_TEST(taken_from_one_who_is_in) {
 	done("beat", 0, 0, 0);
 	done("enter room/anna 7", 1, 0, 1);
 	assert_told("1 ok new 1;");
-	pass(4900);
+	pass(3700);
 	assert_quiet();
-	pass(100);
+	pass(50);
 	done("beat", 1, 1, 0);
 	done("enter room/anna 7", 0, 1, 1);
-	pass(4900);
+	pass(3700);
 	assert_quiet();
 	close_presence();
 }
@@ -297,8 +297,8 @@ START_TEST(refusals_are_paced) {
 	calls = shard[0].calls_ever - calls;
 	ck_assert_msg(calls > 100 && calls < 40 * (4 + 1) + 10, "%zu calls in 40 s", calls);
 	pass(1100);
-	done("enter room/bert 7!", 0, 1, 2);
 	done("beat", 1, 0, 0);
+	done("enter room/bert 7!", 0, 1, 2);
 	assert_quiet();
 	close_presence();
 }
@@ -399,9 +399,9 @@ END_TEST
 START_TEST(beats) {
 	open_presence();
 	ck_assert_uint_eq(nodes_heard, 1);
-	pass(4900);
+	pass(3700);
 	assert_quiet();
-	pass(100);
+	pass(50);
 	ck_assert(slice_eq_text(fake_redis_first(&shard[0])->arg[0], "node"));
 	ck_assert(slice_eq_text(fake_redis_first(&shard[0])->arg[1], "15000"));
 	ck_assert(slice_eq_text(fake_redis_first(&shard[0])->arg[2], "{\"me\":1}"));
@@ -463,7 +463,7 @@ START_TEST(many_are_said_again_and_nobody_starves) {
 	while (shard[0].call_count > 0)
 		fake_redis_answer(&shard[0], REDIS_DONE, (const long long[]){ 0, 1, MANY });
 	ck_assert_uint_eq(shard[0].calls_ever, MANY + 1);
-	for (int i = 0; i < 49; i++)
+	for (int i = 0; i < 37; i++)
 		pass(100);
 	assert_quiet();
 	down(0);
