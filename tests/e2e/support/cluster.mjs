@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 
 import { Herold, waitFor } from './herold.mjs'
+import { amidChat } from './load.mjs'
 import { Redis } from './redis.mjs'
 
 // Long: the times of the promises (a lease of 15 s, Redis away for 30 s) instead of shorter ones in proportion.
 export const isLong = process.env.LONG !== undefined
 const READY_MS = 20000
-const LEASE_SECONDS = isLong ? 15 : 2
+export const LEASE_SECONDS = isLong ? 15 : 2
 
 /** Of every host; what a story says comes on top. */
 const OPTIONS = { engine: 'redis', workers: 2, room_history: 2000, client_channels: 40, node_lease_seconds: LEASE_SECONDS }
@@ -61,15 +62,15 @@ export class Cluster {
 			await waitFor(async () => (await host.admin('/readyz')).status === 200, `${host.address} is ready`, READY_MS)
 	}
 
-	/** The counters of all hosts that live, added up. */
-	async counters() {
-		const sum = {}
+	/** The counters of all hosts that live, added up; those of families as chat_errors.uncertain. since: of an earlier call, to be subtracted,
+	 * as far as it is of the same hosts. */
+	async counters(since) {
+		const all = new Map(await Promise.all(this.hosts.map(async (host) => [host, flat((await host.status()).counters)])))
+		const sum = { all }
 
-		for (const { counters } of await Promise.all(this.hosts.map((host) => host.status()))) {
-			for (const [name, value] of Object.entries(counters)) {
-				if (typeof value === 'number')
-					sum[name] = (sum[name] ?? 0) + value
-			}
+		for (const [host, counters] of all) {
+			for (const [name, value] of Object.entries(counters))
+				sum[name] = (sum[name] ?? 0) + value - (since?.all.get(host)[name] ?? 0)
 		}
 		return sum
 	}
@@ -82,13 +83,20 @@ export class Cluster {
 	/** Every line of every host that matches. */
 	logLines(pattern) { return this.hosts.flatMap((host) => host.lines.filter((line) => pattern.test(line))) }
 
-	/** kill -9 of all processes of a host, or of one that has ended by itself: nothing is asked of it any more. */
-	lose(i) {
-		const [host] = this.hosts.splice(i, 1)
+	/** kill -9 of all processes of the last host: nothing is asked of it any more. */
+	killLast() {
+		const host = this.hosts.pop()
 
-		host.kill()
 		this.gone.push(host)
-		return host
+		host.kill()
+	}
+
+	/** SIGTERM to the last host, until it has ended. */
+	async drainLast() {
+		const host = this.hosts.pop()
+
+		this.gone.push(host)
+		await host.stop()
 	}
 
 	log() {
@@ -111,6 +119,11 @@ export class Cluster {
 	}
 }
 
+function flat(counters) {
+	return Object.fromEntries(Object.entries(counters).flatMap(([name, value]) => typeof value === 'number' ? [[name, value]]
+		: Object.entries(value).map(([key, each]) => [`${name}.${key}`, each])))
+}
+
 /** A test with a cluster of its own: fn(cluster, t). Its logs are shown when it fails. */
 export function clusterStory(name, { timeout = isLong ? 300000 : 120000, ...settings }, fn) {
 	test(name, { timeout }, async (t) => {
@@ -128,6 +141,35 @@ export function clusterStory(name, { timeout = isLong ? 300000 : 120000, ...sett
 			await cluster.end()
 			process.removeListener('exit', atExit)
 		}
+	})
+}
+
+/* What a fault may leave behind, shown beside the counts of its story. */
+const TRACES = ['redis_connects', 'redis_losses', 'redis_probes_lost', 'redis_errors', 'redis_retries', 'redis_gaps_filled', 'redis_gaps_lost',
+	'redis_generations', 'redis_reaped']
+
+/**
+ * A story in which fault(cluster, crowd, t) happens amid the chat of a crowd on all hosts. It fails when the fault left no trace: settings.trace
+ * names the counters that rise. settings.cluster: of the cluster; the others as amidChat() has them.
+ */
+export function clusterAmidChat(name, { cluster: clusterSettings, trace, ...settings }, fault) {
+	clusterStory(name, clusterSettings, async (cluster, t) => {
+		let before
+
+		await amidChat(t, cluster.urls, {
+			...settings,
+			afterwards: async (crowd) => {
+				const risen = await cluster.counters(before)
+
+				for (const one of trace)
+					assert.ok(risen[one] > 0, `the fault left its trace in ${one}`)
+				await settings.afterwards?.(cluster, crowd, risen)
+				return Object.fromEntries([...new Set([...TRACES, ...trace])].filter((one) => risen[one] !== 0).map((one) => [one, risen[one]]))
+			},
+		}, async (crowd) => {
+			before = await cluster.counters()
+			await fault(cluster, crowd, t)
+		})
 	})
 }
 

@@ -20,7 +20,6 @@ class Member {
 		this.recovered = 0
 		this.notRecovered = 0
 		this.resets = 0
-		this.departures = 0
 		this.resume = undefined
 		this.waiting = new Map()	// ref -> message without a final word
 		this.open()
@@ -114,7 +113,7 @@ class Member {
 		const hasJoined = m.type === 'user_joined'
 
 		if (!hasJoined)
-			this.departures++
+			this.crowd.departed.add(m.userId)
 		if (users === undefined || (m.userId === this.userId && hasJoined))
 			return
 		if (users.has(m.userId) === hasJoined)
@@ -184,7 +183,7 @@ class Member {
 export class Crowd {
 	/** urls: of the hosts. Without `clients` each room has its publisher, and one more member on each host. */
 	constructor(urls, { rooms = 20, publishers = 8, clients = publishers + rooms * urls.length, perSecond = 240, paddingBytes = 200 } = {}) {
-		Object.assign(this, { urls, perSecond, isOver: false, published: 0, uncertainAsked: 0, surprises: [], misheard: [] })
+		Object.assign(this, { urls, perSecond, isOver: false, published: 0, uncertainAsked: 0, surprises: [], misheard: [], departed: new Set() })
 		this.padding = 'x'.repeat(paddingBytes)
 		this.settled = { acknowledged: [], uncertain: [], unavailable: [] }
 		this.rooms = Array.from({ length: rooms }, (_, i) => `room-${i}`)

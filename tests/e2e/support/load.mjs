@@ -13,8 +13,9 @@ const PER_SECOND = Number(process.env.PER_SECOND ?? 240)
 const SETTLE_MS = isSanitized ? 60000 : 30000
 
 /**
- * Starts a crowd on these hosts, lets it chat, calls fault(crowd), lets it chat on, and balances the books. Returns the counts.
- * settings: crowd: of the Crowd; acknowledged: the share that is at least; afterwards(crowd): more to be seen when all is quiet.
+ * Starts a crowd on these hosts, lets it chat, calls fault(crowd), lets it chat on, and balances the books.
+ * settings: crowd: of the Crowd; acknowledged: the share that is at least; afterwards(crowd): more to be looked at when all is quiet, returns
+ * what is to be shown beside the counts.
  */
 export async function amidChat(t, urls, settings, fault) {
 	const crowd = new Crowd(urls, { perSecond: PER_SECOND, ...settings.crowd })
@@ -25,20 +26,20 @@ export async function amidChat(t, urls, settings, fault) {
 		await sleep(WARM_UP_MS)
 		const began = Date.now()
 
-		const trace = await fault(crowd)
+		await fault(crowd)
 		await sleep(AFTER_MS)
 		crowd.stopPublishing()
 		await waitFor(() => crowd.unsettled === 0 && crowd.inside === crowd.members.length, 'a final word on every message', SETTLE_MS)
 		await settleDeliveries(crowd)
 		const seconds = (Date.now() - began + WARM_UP_MS) / 1000
 		const counts = crowd.check()
+		const more = await settings.afterwards?.(crowd)
 
 		report(t, { ...counts, perSecond: Math.round(counts.published / seconds), reconnected: crowd.reconnected,
-			recovered: crowd.sum('recovered'), resets: crowd.sum('resets'), uncertainAsked: crowd.uncertainAsked, ...trace })
+			recovered: crowd.sum('recovered'), resets: crowd.sum('resets'), uncertainAsked: crowd.uncertainAsked, ...more })
 		assert.ok(counts.acknowledged > (settings.acknowledged ?? 0.8) * counts.published, 'most messages are acknowledged')
 		if (!isSanitized)
 			assert.ok(counts.published / seconds >= 200, `200 messages a second, not ${counts.published / seconds}`)
-		return await settings.afterwards?.(crowd)
 	} catch (error) {
 		t.diagnostic(`unsettled: ${crowd.unsettled}, inside: ${crowd.inside} of ${crowd.members.length}, surprises: ${crowd.surprises.slice(0, 5)}`)
 		throw error

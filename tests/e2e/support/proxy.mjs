@@ -5,7 +5,7 @@ import { freePort } from './redis.mjs'
 
 export class Proxy {
 	links = new Set()	// { client, server, isPubSub, isFrozen }
-	accepted = 0
+	onBytes = () => {}	// what comes from the client's side
 
 	/** target: the port on loopback behind it. */
 	static async start(target) {
@@ -23,9 +23,9 @@ export class Proxy {
 	#accept(client) {
 		const link = { client, server: net.connect(this.target, '127.0.0.1'), isPubSub: false, isFrozen: false }
 
-		this.accepted++
 		this.links.add(link)
 		client.on('data', (bytes) => {
+			this.onBytes(bytes)
 			// A host has one connection that subscribes.
 			link.isPubSub ||= /\bSUBSCRIBE\r\n/i.test(bytes.toString('latin1'))
 			if (!link.isFrozen)

@@ -1,6 +1,6 @@
 // redis - real Redis servers and Sentinels on free ports of loopback, each in a directory of its own, and a small client to ask them
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -141,8 +141,10 @@ export class Redis {
 		this.port = port
 		this.password = password
 		this.dir = mkdtempSync(join(tmpdir(), 'herold-redis-'))
+		// The hosts have given up root.
+		chmodSync(this.dir, 0o711)
 		this.path = join(this.dir, 'socket')
-		this.options = { port, bind: '127.0.0.1', dir: this.dir, unixsocket: this.path, save: '', appendonly: 'no', 'enable-debug-command': 'yes',
+		this.options = { port, bind: '127.0.0.1', dir: this.dir, unixsocket: this.path, unixsocketperm: '777', save: '', appendonly: 'no', 'enable-debug-command': 'yes',
 			...password !== undefined && { requirepass: password, masterauth: password }, ...options }
 		living.add(this)
 	}
