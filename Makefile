@@ -72,7 +72,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test test-compose check unit e2e asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
+.PHONY: all run test test-compose check unit e2e stories asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -95,7 +95,7 @@ $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BA
 $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
-$(BIN)/load_hold: $(BUILD)/tests/bench/load_hold.o $(BASE_OBJ)
+$(BIN)/load_hold $(BIN)/load_relay: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
@@ -155,6 +155,9 @@ unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
 
+stories: all tests/e2e/node_modules/.package-lock.json ## the stories about Redis at full length, with at least 100,000 messages; not a part of test
+	BIN=$(CURDIR)/$(BIN) tests/e2e/stories
+
 test-compose: tests/e2e/node_modules/.package-lock.json ## docker-compose.yml with a real engine, scaled and restarted; skipped where there is none
 	tests/compose/run
 
@@ -176,7 +179,7 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	tests/fuzz/coverage
 
 bench: ## Herold beside bare epoll loops; BENCH=name,... for some sections (tests/bench/README.md); results also in build/bench.txt
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree

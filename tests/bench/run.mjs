@@ -12,6 +12,7 @@ import { compression } from './compression.mjs';
 import {
 	BUILD, LOAD, PINNED, ROOT, compare, endServer, grouped, idleBytes, lines, options, report, row, say, startFloor, startHerold, stop,
 } from './harness.mjs';
+import { overRedis } from './redis.mjs';
 import { overTls } from './tls.mjs';
 
 async function echoes() {
@@ -59,7 +60,7 @@ function where() {
 say(`Herold's bench: ${where()}`);
 if (!PINNED)
 	say('One core only: server and load share it.');
-const SECTIONS = { echo: echoes, fan: fans, compress: compression, idle, tls: overTls, big: bigBesideSmall, attacks };
+const SECTIONS = { echo: echoes, fan: fans, compress: compression, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks };
 
 for (const name of options.only.split(',')) {
 	if (!Object.hasOwn(SECTIONS, name))
