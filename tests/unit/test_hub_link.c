@@ -335,7 +335,7 @@ START_TEST(a_new_epoch_may_have_no_news) {
 	a = client_open(FORM_TEST);
 	join_live(a, "c", 7);
 	broker_deliver("c", "E2", 9, "nine", NULL);
-	broker_snapshot(broker_take_subscribe("c", "e", 7), IPC_SNAPSHOT_NEWS, "E2", 9, "");
+	broker_snapshot(broker_take_subscribe("c", "e", 7), IPC_SNAPSHOT_NEWS, "E2", 9, NULL);
 	broker_deliver("c", "E2", 10, "ten", NULL);
 	client_expect(a, "r:E2:9|p:10:ten|");
 	fake_broker_expect_silence(&broker);
