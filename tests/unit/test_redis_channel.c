@@ -13,7 +13,7 @@ enum {
 	QUEUE_MAX = 640,
 	CALLS_MAX = 64,
 	FILL_LIMIT = 7,
-	WALKS = 1000,
+	WALKS = 3000,
 	STEPS = 1500,
 };
 
@@ -451,14 +451,190 @@ START_TEST(random_walks) {
 }
 END_TEST
 
+/* --- one by one --- */
+
+/* Live at number 0 of e0, with a history of `count`. */
+static void open_at(unsigned count) {
+	begin(1);
+	is_calm = is_subscribed = true;
+	while (count-- > 0)
+		publish(REDIS_LANE_PUBLICATIONS, true);
+	heard_count = 0;
+	ask_read();
+	execute();
+	answer();
+	ck_assert(!redis_channel_needs_fill(&channel));
+	delivered = released = fills_made = 0;
+}
+
+static void fill_now(void) {
+	ck_assert(redis_channel_needs_fill(&channel));
+	ask_fill();
+	ck_assert(!redis_channel_needs_fill(&channel));
+	execute();
+	answer();
+}
+
+START_TEST(a_subscription_that_stands_again_is_filled) {
+	open_at(3);
+	is_subscribed = false;
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	redis_channel_confirmed(&channel);
+	fill_now();
+	ck_assert_uint_eq(delivered, 1);
+	ck_assert(!redis_channel_needs_fill(&channel));
+	/* One that nobody has asked for yet has nothing to be filled. */
+	redis_channel_fini(&channel);
+	begin(1);
+	redis_channel_confirmed(&channel);
+	ck_assert(!redis_channel_needs_fill(&channel));
+	ck_assert_uint_eq(redis_channel_due_ms(&channel), UINT64_MAX);
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(a_gap_is_filled_at_once) {
+	open_at(3);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	memmove(heard, heard + 1, --heard_count * sizeof(*heard));
+	hear();
+	ck_assert_uint_eq(delivered, 0);
+	fill_now();
+	ck_assert_uint_eq(delivered, 2);
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(a_late_pubsub_is_waited_for_a_while) {
+	open_at(3);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	ask_read();
+	execute();
+	answer();
+	ck_assert_uint_eq(redis_channel_due_ms(&channel), hold.now_ms + REDIS_LATE_MS);
+	pass(REDIS_LATE_MS - 1);
+	ck_assert(!redis_channel_needs_fill(&channel) && released == 0);
+	pass(1);
+	fill_now();
+	ck_assert(delivered == 1 && released == 1);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	ask(CALL_TOPS);
+	execute();
+	answer();
+	pass(REDIS_TOP_LATE_MS - 1);
+	ck_assert(!redis_channel_needs_fill(&channel));
+	pass(1);
+	ck_assert(redis_channel_needs_fill(&channel));
+	hear();
+	hear();
+	ck_assert(!redis_channel_needs_fill(&channel) && delivered == 2);
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(a_snapshot_holds_what_is_heard) {
+	open_at(3);
+	ask_read();
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	hear();
+	execute();
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	hear();
+	ck_assert(delivered == 0 && hold.bytes > 0);
+	answer();
+	/* The first before it, the second behind it: on_released() has looked. */
+	ck_assert(delivered == 2 && released == 1 && hold.bytes == 0);
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(what_is_held_is_bounded) {
+	open_at(3);
+	hold.bytes_max = 1000;
+	ask_read();
+	while (redis_channel_due_ms(&channel) == UINT64_MAX) {
+		publish(REDIS_LANE_PUBLICATIONS, true);
+		hear();
+		ck_assert_uint_le(hold.bytes, hold.bytes_max);
+		ck_assert_uint_lt(truth[REDIS_LANE_PUBLICATIONS].top, 100);
+	}
+	ck_assert_uint_gt(truth[REDIS_LANE_PUBLICATIONS].top, 6);
+	execute();
+	answer();
+	/* As many fills as it takes for what was dropped. */
+	while (truth[REDIS_LANE_PUBLICATIONS].reached < truth[REDIS_LANE_PUBLICATIONS].top)
+		fill_now();
+	ck_assert(released == 1 && hold.bytes == 0);
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(what_is_gone_is_given_up) {
+	open_at(3);
+	publish(REDIS_LANE_PUBLICATIONS, false);
+	publish(REDIS_LANE_PUBLICATIONS, false);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	heard_count = 0;
+	redis_channel_confirmed(&channel);
+	fill_now();
+	ck_assert_uint_eq(delivered, 0);
+	pass(REDIS_LATE_MS);
+	ck_assert_uint_eq(delivered, 1);
+	ck_assert_uint_eq(truth[REDIS_LANE_PUBLICATIONS].reached, 6);
+	ck_assert(!redis_channel_needs_fill(&channel));
+	redis_channel_fini(&channel);
+}
+END_TEST
+
+START_TEST(news_of_another_epoch_are_known) {
+	struct redis_channel *ch = &channel;
+
+	open_at(5);
+	ck_assert_str_eq(ch->old_epoch, "");
+	/* A replica without the last one takes over, and two come. */
+	stream_forget(&truth[REDIS_LANE_PUBLICATIONS], 4);
+	new_epoch(&truth[REDIS_LANE_PUBLICATIONS]);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	publish(REDIS_LANE_PUBLICATIONS, true);
+	hear();
+	fill_now();
+	ck_assert_uint_eq(delivered, 2);
+	ck_assert_str_eq(ch->old_epoch, "e0");
+	ck_assert_uint_eq(ch->news_from, 4);
+	hear();
+	ck_assert(!redis_channel_needs_fill(ch));
+	redis_channel_fini(ch);
+}
+END_TEST
+
+START_TEST(a_failed_fill_is_asked_for_again) {
+	open_at(3);
+	redis_channel_confirmed(&channel);
+	ask_fill();
+	lose_command_link();
+	ck_assert(redis_channel_needs_fill(&channel));
+	redis_channel_fini(&channel);
+}
+END_TEST
+
 Suite *suite_redis_channel(void);
 
 Suite *suite_redis_channel(void) {
 	Suite *s = suite_create("redis_channel");
-	TCase *walks = tcase_create("walks");
+	TCase *walks = tcase_create("walks"), *steps = tcase_create("steps");
 
 	tcase_set_timeout(walks, 120);
 	tcase_add_loop_test(walks, random_walks, 0, 2);
 	suite_add_tcase(s, walks);
+	tcase_add_test(steps, a_subscription_that_stands_again_is_filled);
+	tcase_add_test(steps, a_gap_is_filled_at_once);
+	tcase_add_test(steps, a_late_pubsub_is_waited_for_a_while);
+	tcase_add_test(steps, a_snapshot_holds_what_is_heard);
+	tcase_add_test(steps, what_is_held_is_bounded);
+	tcase_add_test(steps, what_is_gone_is_given_up);
+	tcase_add_test(steps, news_of_another_epoch_are_known);
+	tcase_add_test(steps, a_failed_fill_is_asked_for_again);
+	suite_add_tcase(s, steps);
 	return s;
 }
