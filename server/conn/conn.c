@@ -217,7 +217,7 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 
 void conn_linger(struct conn *c) {
 	conn_set_state(c, CONN_LINGER);
-	c->is_paused = false;
+	conn_unpause(c);
 	conn_watch(c);
 	/* Nothing may be waiting, and then no flush would come by. */
 	if (outq_is_empty(&c->stream.out))
@@ -244,7 +244,7 @@ static void close_open(struct conn *c, enum close_reason reason, const char *det
 		return;
 	}
 	conn_set_state(c, CONN_CLOSING);
-	c->is_paused = false;
+	conn_unpause(c);
 	conn_watch(c);
 }
 

@@ -131,9 +131,21 @@ static void conn_receive(struct conn *c) {
 		conn_watch(c);
 }
 
-void conn_receive_more(struct conn *c) {
+void conn_resume(struct conn *c) {
+	if (c->state != CONN_DEAD && c->side->in.len > 0 && !c->is_paused) {
+		conn_http_input(c, SLICE_EMPTY);
+		if (c->state == CONN_OPEN)
+			pause_if_full(c);
+	}
 	if (c->stream.has_more && is_receiving(c))
 		conn_receive(c);
+}
+
+void conn_unpause(struct conn *c) {
+	if (!c->is_paused)
+		return;
+	c->is_paused = false;
+	conns_resume_later(c);
 }
 
 void conn_on_ready(int fd, short ready, void *arg) {
@@ -182,7 +194,7 @@ static void resume(struct conn *c) {
 		conns_resume_later(c);
 	}
 	if (c->is_paused) {
-		c->is_paused = false;
+		conn_unpause(c);
 		/* It could not show that it lives. */
 		c->beat_ms = conn_stamp(c);
 		c->is_pinged = false;

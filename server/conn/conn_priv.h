@@ -158,8 +158,10 @@ void conn_drop_unstarted(struct conn *c);
 void conn_flush(struct conn *c);
 /* Watches for what its state waits for. */
 void conn_watch(struct conn *c);
-/* What its stream has left, if it is to be read from. */
-void conn_receive_more(struct conn *c);
+/* What is kept of its input, and what its stream has left, if it is to be read from. */
+void conn_resume(struct conn *c);
+/* What is kept is used in the next turn; the caller watches for more. */
+void conn_unpause(struct conn *c);
 
 /* --- conn_http.c --- */
 /* How many bytes of input it takes now. */

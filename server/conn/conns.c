@@ -48,9 +48,7 @@ static void on_tick(void *arg) {
 
 static void resume_one(struct conn *c) {
 	c->side->is_resuming = false;
-	if (c->state != CONN_DEAD && c->side->in.len > 0)
-		conn_http_input(c, SLICE_EMPTY);
-	conn_receive_more(c);
+	conn_resume(c);
 	conn_side_trim(c);
 }
 

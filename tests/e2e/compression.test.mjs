@@ -6,8 +6,9 @@ import { deflateRawSync } from 'node:zlib'
 import { WebSocket } from 'ws'
 
 import { ChatClient } from './support/client.mjs'
+import { DeflateClient } from './support/deflate-client.mjs'
 import { story, waitFor } from './support/herold.mjs'
-import { OP, RawSocket, frame } from './support/raw.mjs'
+import { OP, RawSocket, closePayload, frame } from './support/raw.mjs'
 
 const OFFERS = [
 	false,
@@ -146,6 +147,47 @@ story('bombs: refused at the limit, one after the other and many at once', { opt
 		await refused(raw)
 	grown(20 + 8)
 	assert.equal(sum(await herold.status(), 'inflate_calls'), 0, 'none was a whole message')
+})
+
+/* Some kilobytes that are messages of 50 MiB. */
+async function manyLarge(herold, count = 50) {
+	const client = await DeflateClient.open(herold.address, { offer: 'permessage-deflate' })
+	const one = Buffer.concat(client.frames(OP.BINARY, Buffer.alloc(MIB)))
+
+	client.raw.pause()
+	client.raw.write(Buffer.concat(Array.from({ length: count }, () => one)))
+	await waitFor(async () => sum(await herold.status(), 'reads_paused') > 0, 'a client that has enough to read')
+	return client
+}
+
+story('a few bytes that are many large messages: what comes back waits until it is taken', { options: { workers: 1, client_queue_bytes: '2m' } },
+	async (herold) => {
+		const client = await manyLarge(herold)
+
+		client.raw.write(frame(OP.CLOSE, closePayload(1000)))
+		client.raw.resume()
+		for (let i = 0; i < 50; i++) {
+			const { opcode, payload } = await client.next()
+
+			assert.deepEqual([opcode, payload.length], [OP.BINARY, MIB], `message ${i}`)
+		}
+		assert.equal((await client.next()).code, 1000)
+		await client.raw.finished()
+		assert.equal(sum(await herold.status(), 'slow_client'), 0)
+	})
+
+story('the same amid a drain: the close handshake is found behind them', { options: { workers: 1, drain_seconds: 0 } }, async (herold) => {
+	const client = await manyLarge(herold)
+
+	client.raw.write(frame(OP.CLOSE, closePayload(1001)))
+	herold.terminate()
+	await herold.waitLog(/message="?draining/)
+	client.raw.resume()
+	assert.equal((await client.raw.closeFrame()).code, 1001)
+	await client.raw.finished()
+	const line = await herold.waitLog(/reason=going_away/)
+
+	assert.doesNotMatch(line, /unanswered|close_timeout/)
 })
 
 story('corrupt data', {}, async (herold) => {

@@ -330,6 +330,10 @@ void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
 		c->hub->on_sent(c->hub, opcode, data);
 }
 
+void conn_send_back(struct conn *c, uint8_t opcode, struct slice data) {
+	conn_send(c, opcode, data);
+}
+
 void conn_close(struct conn *c, enum close_reason reason, const char *detail UNUSED) {
 	BUG_ON(reason <= CLOSE_NONE || reason >= CLOSE_REASON_COUNT);
 	stand_in_close(c, false);
