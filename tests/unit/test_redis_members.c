@@ -138,6 +138,8 @@ START_TEST(in_and_out) {
 	ck_assert_str_eq(events("life-1", 2), "life-1 3 -3:ann=info/1");
 	ck_assert_str_eq(events("life-1", 3), "life-1 3 ");
 	ck_assert_str_eq(events("life-0", 0), "life-1 3 ");
+	/* Nobody was there: all who came since are news. */
+	ck_assert_str_eq(events("", 0), "life-1 3 +1:ann=info/1 +2:bob=info/2 -3:ann=info/1");
 	ck_assert_str_eq(snapshot(10, 1000), "life-1 3 1 bob=info");
 }
 END_TEST

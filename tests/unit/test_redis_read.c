@@ -92,6 +92,43 @@ START_TEST(no_such_channel) {
 }
 END_TEST
 
+/* As whoever subscribes reads it. "EPOCH TOP" */
+static const char *read_or_make(const char *epoch) {
+	static char text[128];
+	const redisReply *r;
+
+	call_begin(REDIS_SCRIPT_read, "mswzn");
+	call_text("none");
+	call_text("");
+	for (int i = 0; i < 6; i++)
+		call_number(0);
+	call_text(epoch);
+	call_bytes(rw.channel);
+	call_number(20000);
+	r = call_end();
+	snprintf(text, sizeof(text), "%s %d", text_at(r, 0), (int)number_at(r, 1));
+	return text;
+}
+
+START_TEST(who_subscribes_makes_the_channel) {
+	/* What an earlier life has left is nobody's. */
+	rw_publish("old");
+	rw_do("DEL t:m:room");
+	ck_assert_str_eq(read_or_make("epoch-07"), "epoch-07.G1 0");
+	rw_check_expiry("t:m:room", 15000, 20000);
+	ck_assert_str_eq(read_or_make("epoch-08"), "epoch-07.G1 0");
+	ck_assert_int_eq(rw_number("ZCARD t:n"), 1);
+	publish_letters(2);
+	ck_assert_str_eq(read_channel("since", "epoch-07.G1", 0), "epoch-07.G1 2 1 1:a 2:b");
+	ck_assert_int_eq(rw_number("ZCARD t:n"), 1);
+	/* Not when there is no room for it; it is read all the same. */
+	rw_do("DEL t:m:room");
+	rw_do("CONFIG SET maxmemory 1");
+	ck_assert_str_eq(read_or_make("epoch-09"), " 0");
+	rw_do("CONFIG SET maxmemory 0");
+}
+END_TEST
+
 START_TEST(the_position_alone) {
 	publish_letters(3);
 	ck_assert_str_eq(read_channel("none", "epoch-01.G1", 1), "epoch-01.G1 3 0 ");
@@ -332,6 +369,7 @@ END_TEST
 
 static void add_tests(TCase *t) {
 	tcase_add_test(t, no_such_channel);
+	tcase_add_test(t, who_subscribes_makes_the_channel);
 	tcase_add_test(t, the_position_alone);
 	tcase_add_test(t, since_a_position);
 	tcase_add_test(t, since_another_epoch);
