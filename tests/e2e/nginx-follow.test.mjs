@@ -14,15 +14,16 @@ const FOLLOW = new URL('../../deploy/nginx/follow', import.meta.url).pathname
 
 /** An nginx that is started by `follow`, and the addresses that its name has. */
 class Following extends Nginx {
-	static async start(port) {
+	/** pace: seconds for each reload. */
+	static async start(port, pace) {
 		const nginx = new Following({ backends: [] })
 
 		await nginx.configure()
-		nginx.begin(port)
+		nginx.begin(port, pace)
 		return nginx
 	}
 
-	begin(port) {
+	begin(port, pace) {
 		const bin = join(this.folder, 'bin')
 		const program = (name, text) => writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
 
@@ -36,7 +37,7 @@ class Following extends Nginx {
 		program('nginx', `PATH=\${PATH#*:} exec nginx -p ${this.folder} -c ${this.conf}/nginx.conf "$@"`)
 		this.child = spawn(FOLLOW, ['herold.test', String(port)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'],
 			env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, UPSTREAM_LIST: this.list,
-				UPSTREAM_SAMPLE: join(this.folder, 'sample.conf'), UPSTREAM_SECONDS: '0.1' } })
+				UPSTREAM_SAMPLE: join(this.folder, 'sample.conf'), UPSTREAM_SECONDS: '0.1', UPSTREAM_PACE: String(pace) } })
 		for (const stream of [this.child.stdout, this.child.stderr])
 			createInterface({ input: stream }).on('line', (line) => this.lines.push(`${line}\n`))
 		this.child.on('close', (code, signal) => { this.exit = { code, signal } })
@@ -63,6 +64,8 @@ class Following extends Nginx {
 		await waitFor(() => this.#rounds() >= before + 2, 'two more rounds')
 	}
 
+	/** When it has last asked, as deploy/nginx/healthy reads it. */
+	get asked() { return Number(readFileSync(`${this.list}.asked`, 'utf8')) }
 	get servers() { return readFileSync(this.list, 'utf8') }
 	get reloads() { return this.lines.filter((line) => /^nginx-follow: herold.test is at 127/.test(line)).length }
 }
@@ -73,7 +76,7 @@ test('nginx follows a name', { timeout: 90000 }, async (t) => {
 	const first = await Herold.start()
 	const port = Number(first.address.split(':')[1])
 	const second = await Herold.start({ options: { listen: `127.0.0.2:${port}` } })
-	const nginx = await Following.start(port)
+	const nginx = await Following.start(port, 0)
 	const websockets = async () => (await Promise.all([first, second].map((herold) => herold.status())))
 		.map((status) => status.workers.reduce((n, w) => n + w.websockets, 0))
 	const open = (count) => Promise.all(Array.from({ length: count }, () => ChatClient.open(nginx)))
@@ -114,6 +117,10 @@ test('nginx follows a name', { timeout: 90000 }, async (t) => {
 		nginx.answer(['127.0.0.2'])
 		await waitFor(() => nginx.reloads === 3, 'one has gone')
 		assert.equal(nginx.servers, line('127.0.0.2', port))
+		const asked = await waitFor(() => nginx.asked, 'a time')
+
+		assert.ok(Math.abs(Date.now() / 1000 - asked) < 60, `${asked} is now`)
+		await waitFor(() => nginx.asked > asked, 'a later one')
 		assert.ok(clients.every((client) => client.closeInfo === undefined), 'nobody was disturbed')
 		await Promise.all(clients.map((client) => client.close(1000)))
 
@@ -129,5 +136,28 @@ test('nginx follows a name', { timeout: 90000 }, async (t) => {
 	} finally {
 		for (const each of [nginx, first, second])
 			each.kill()
+	}
+})
+
+test('backends that come and go do not make nginx reload without end', { timeout: 90000 }, async (t) => {
+	const nginx = await Following.start(8080, 3600)
+
+	try {
+		await waitFor(async () => (await fetch(`${nginx.url}/healthz`)).status === 200, 'nginx serves')
+		for (let i = 1; i <= 5; i++) {
+			nginx.answer([`127.0.0.${i}`])
+			await waitFor(() => nginx.reloads === i, `reload ${i}`)
+		}
+		nginx.answer(['127.0.0.6'])
+		await waitFor(() => nginx.lines.some((line) => /too many reloads; from now on one in 3600 seconds/.test(line)), 'it says so')
+		await nginx.nextRound()
+		assert.equal(nginx.reloads, 5)
+		assert.equal(nginx.servers, line('127.0.0.5', 8080))
+		assert.equal(nginx.lines.filter((line) => /too many reloads/.test(line)).length, 1, 'once')
+	} catch (error) {
+		t.diagnostic(nginx.log())
+		throw error
+	} finally {
+		nginx.kill()
 	}
 })
