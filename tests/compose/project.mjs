@@ -83,9 +83,39 @@ export class Project {
 		await waitFor(() => this.#isWell({ [service]: 1 }), `${service} is healthy again`, HEALTHY_MS)
 	}
 
-	/** In nginx' network. */
+	/** The first container of a service dies without a word, and is started again. */
+	async kill(service) {
+		const [container] = await this.containers(service)
+
+		await docker('kill', container.Id)
+		await docker('start', container.Id)
+		await waitFor(() => this.#isWell({ [service]: 1 }), `${service} is healthy again`, HEALTHY_MS)
+	}
+
+	/** As deploy/README.md says: as many new ones, then the old ones go, one after the other. */
+	async replaceHerolds() {
+		const old = (await this.containers('herold')).map((c) => c.Id)
+
+		await this.up(old.length * 2)
+		for (const id of old) {
+			await docker('stop', id)
+			await docker('rm', id)
+		}
+		await this.up(old.length)
+		return old
+	}
+
+	/** In the network that nginx is in. */
+	#address(container) {
+		return container.NetworkSettings.Networks[`${this.name}_front`].IPAddress
+	}
+
 	async heroldAddresses() {
-		return (await this.containers('herold')).map((c) => c.NetworkSettings.Networks[`${this.name}_front`].IPAddress)
+		return (await this.containers('herold')).map((c) => this.#address(c))
+	}
+
+	async addressOf(service) {
+		return this.#address((await this.containers(service))[0])
 	}
 
 	/** What nginx' list says. */
@@ -100,6 +130,11 @@ export class Project {
 		return Promise.all((await this.heroldAddresses()).map(async (address) => (await fetch(`http://${address}:${ADMIN_PORT}/status`)).json()))
 	}
 
+	/** The sum of a counter over all herolds. */
+	async counter(name) {
+		return (await this.statuses()).reduce((sum, status) => sum + status.counters[name], 0)
+	}
+
 	/** How many WebSockets each herold has. */
 	async spread() {
 		return (await this.statuses()).map((status) => status.workers.reduce((n, w) => n + w.websockets, 0))
@@ -112,6 +147,15 @@ export class Project {
 		return docker('exec', container.Id, ...command)
 	}
 
+	/** The lines that the first container of a service has written. */
+	async log(service) {
+		const [container] = await this.containers(service)
+		const { stdout, stderr } = await run('docker', ['logs', container.Id], { maxBuffer: 1 << 26 })
+
+		return `${stdout}${stderr}`.split('\n')
+	}
+
+	/** What was said last, for those who look for the reason of a failure. */
 	async logs() {
 		const { stdout } = await run('sh', ['-c', `${process.env.COMPOSE} -p ${this.name} logs --no-color --tail 40 2>&1`],
 			{ cwd: TOP, env: this.env, maxBuffer: 1 << 26 })
