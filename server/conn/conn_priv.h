@@ -181,7 +181,7 @@ void conn_ws_send_close(struct conn *c, uint16_t code, const char *reason);
 /* --- conn_deflate.c --- */
 /* Agrees on compression, if the request offers it in a way that suits. False: no. */
 bool conn_deflate_agree(struct conn *c, const struct http_request *r, struct ws_deflate_terms *terms);
-/* The message compressed, borrowed until the next one; false: it goes as it is, or the connection was closed. */
+/* The message compressed, borrowed until the next one; false: it goes as it is. */
 bool conn_deflate_message(struct conn *c, struct slice message, struct slice *deflated);
 /* Plain frames for one that has a context. Returns owned: the same frames, messages compressed as far as it is worth it; NULL: no
  * memory. */

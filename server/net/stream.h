@@ -21,7 +21,7 @@ struct stream;
 struct stream_ops {
 	/* Up to `len` bytes into `out`; *got > 0 with STREAM_OK. Sets has_more and recv_wants_write. */
 	enum stream_result (*recv)(struct stream *s, uint8_t *out, size_t len, size_t *got);
-	/* As much of the out-queue as the socket takes, but some 256 KiB at most, so that others have their turn; STREAM_OK: the queue is
+	/* As much of the out-queue as the socket takes, but 256 KiB (TLS: 512) at most, so that others have their turn; STREAM_OK: the queue is
 	 * empty. *sent: how many bytes went. Sets offered and send_wants_read. */
 	enum stream_result (*send)(struct stream *s, size_t *sent);
 	/* No more will be sent. */

@@ -35,6 +35,14 @@ static void log_item(const struct ws_item *item, struct buf *log) {
 	buf_add_u8(log, '\n');
 }
 
+/* Who takes a message away has the bytes that were handed out. */
+static void take_message(struct ws_reader *r, const struct ws_item *item) {
+	struct rcbuf *whole = ws_reader_take(r);
+
+	BUG_ON(whole != NULL && ((item->type != WS_ITEM_TEXT && item->type != WS_ITEM_BINARY) || !slice_eq(rcbuf_slice(whole), item->data)));
+	rcbuf_unref(&whole);
+}
+
 /* False: nothing more is to be fed. */
 static bool read_part(struct ws_reader *r, struct slice part, struct buf *log) {
 	uint8_t *copy = mem_dup(part.ptr, part.len);
@@ -47,8 +55,10 @@ static bool read_part(struct ws_reader *r, struct slice part, struct buf *log) {
 		check_item(&item, r->max_message_bytes);
 		if (item.type != WS_ITEM_MORE)
 			log_item(&item, log);
-	} while (item.type != WS_ITEM_MORE && item.type != WS_ITEM_CLOSE && item.type != WS_ITEM_BAD);
-	BUG_ON(item.type == WS_ITEM_MORE && in.len > 0);
+		take_message(r, &item);
+		/* MORE with a rest: inflating has had enough for one turn. */
+		BUG_ON(item.type == WS_ITEM_MORE && in.len > 0 && !r->may_deflate);
+	} while (item.type != WS_ITEM_CLOSE && item.type != WS_ITEM_BAD && (item.type != WS_ITEM_MORE || in.len > 0));
 	mem_free(copy);
 	return item.type == WS_ITEM_MORE;
 }
