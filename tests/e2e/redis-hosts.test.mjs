@@ -5,12 +5,11 @@ import { describe } from 'node:test'
 import { ChatClient } from './support/client.mjs'
 import { LEASE_SECONDS, clusterAmidChat, isLong, notReady } from './support/cluster.mjs'
 import { sleep, waitFor } from './support/herold.mjs'
-import { isSanitized } from './support/load.mjs'
 
 const of = (type, more = {}) => (m) => m.type === type && Object.entries(more).every(([name, value]) => m[name] === value)
 const KEEPING = { appendonly: 'yes', appendfsync: 'always' }
 
-describe('hosts and shards', { concurrency: isSanitized ? 1 : 2 }, () => {
+describe('hosts and shards', { concurrency: 2 }, () => {
 	clusterAmidChat('kill -9 of a host', {
 		cluster: { hosts: 3 },
 		trace: ['redis_reaped'],
