@@ -1,6 +1,6 @@
 // What happens when Redis dies, stands still, refuses or loses something, while clients chat on several hosts: the books must balance.
 //
-// In `make test` Redis is away for 5 s at a lease of 2 s; in `make stories` for 30 s at one of 15 s.
+// In `make test` Redis is away for 8 s at a lease of 4 s; in `make stories` for 30 s at one of 15 s.
 import assert from 'node:assert/strict'
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { Proxy } from './support/proxy.mjs'
 import { Redis, Sentinel } from './support/redis.mjs'
 
 const KEEPING = { appendonly: 'yes', appendfsync: 'always' }
-const AWAY_MS = isLong ? 30000 : 5000
+const AWAY_MS = isLong ? 30000 : 8000
 
 /** Nobody of the crowd noticed more than a pause: no connection ended, nobody was announced as gone, history is whole. */
 function assertUndisturbed(crowd) {
@@ -40,7 +40,7 @@ async function newcomer(cluster, since) {
 	return loginOk
 }
 
-describe('Redis in trouble', { concurrency: isSanitized ? 1 : 3 }, () => {
+describe('Redis in trouble', { concurrency: isSanitized ? 2 : 3 }, () => {
 	clusterAmidChat('Redis is killed and comes back', {
 		cluster: { redises: [{ options: KEEPING }] },
 		trace: ['redis_losses', 'redis_connects'],
@@ -59,8 +59,9 @@ describe('Redis in trouble', { concurrency: isSanitized ? 1 : 3 }, () => {
 		await cluster.ready()
 	})
 
+	// What its full socket did not take is sent again by the kernel, up to 3 s after it goes on: a lease has to be longer.
 	clusterAmidChat('Redis stands still for 5 s', {
-		cluster: { redises: [{ options: KEEPING }] },
+		cluster: { redises: [{ options: KEEPING }], options: isLong ? {} : { node_lease_seconds: 6 } },
 		trace: ['publications_uncertain', 'chat_errors.uncertain'],
 		acknowledged: 0.4,
 		afterwards: (cluster, crowd) => assertUndisturbed(crowd),
@@ -74,7 +75,7 @@ describe('Redis in trouble', { concurrency: isSanitized ? 1 : 3 }, () => {
 	clusterAmidChat('Redis is away for long', {
 		cluster: { hosts: 3, redises: [{ options: KEEPING }] },
 		trace: ['redis_losses', 'redis_connects', 'publications_unavailable', 'chat_errors.unavailable'],
-		acknowledged: 0.2,
+		acknowledged: 0.15,
 		afterwards: (cluster, crowd) => assertUndisturbed(crowd),
 	}, async (cluster, crowd) => {
 		await cluster.redis.kill()
@@ -96,9 +97,10 @@ describe('Redis in trouble', { concurrency: isSanitized ? 1 : 3 }, () => {
 				assert.equal(risen.redis_gaps_lost, 0)
 			},
 		}, async (cluster, crowd) => {
-			const wanted = isLong ? 60 : 12
+			const [wanted, pauseMs] = isLong ? [36, 2500] : [12, 20]
 
-			for (let killed = 0; killed < wanted; await sleep(20))
+			// Until one had a publication under way.
+			for (let killed = 0; killed < wanted || (type === 'normal' && (await cluster.counters()).redis_retries === 0); await sleep(pauseMs))
 				killed += await cluster.redis.command('CLIENT', 'KILL', 'TYPE', type)
 			await chatWorks(crowd)
 		})

@@ -28,7 +28,7 @@ const hasOne = (clients, matches, what) => {
 		assert.equal(client.received.filter(matches).length, 1, `${client.loginOk.userId}: ${what}`)
 }
 
-describe('one chat on several hosts', { concurrency: isSanitized ? 1 : 3 }, () => {
+describe('one chat on several hosts', { concurrency: isSanitized ? 2 : 3 }, () => {
 	clusterStory('users, rooms, joins and leaves', { hosts: 3, options: { leave_grace_seconds: 0 } }, async (cluster) => {
 		const clients = await oneOnEach(cluster)
 		const [anna, ben, cora] = clients
@@ -208,7 +208,7 @@ describe('one chat on several hosts', { concurrency: isSanitized ? 1 : 3 }, () =
 	})
 })
 
-describe('a Redis that cannot be used', { concurrency: isSanitized ? 1 : 3 }, () => {
+describe('a Redis that cannot be used', { concurrency: isSanitized ? 2 : 3 }, () => {
 	clusterStory('wrong password', { hosts: 1, redises: [{ password: 'right' }], isReady: false,
 		options: (i, cluster) => ({ redis_url: cluster.redis.url.replace('right', 'wr0ng%40') }),
 	}, async (cluster) => {

@@ -9,7 +9,7 @@ import { Redis } from './redis.mjs'
 // Long: the times of the promises (a lease of 15 s, Redis away for 30 s) instead of shorter ones in proportion.
 export const isLong = process.env.LONG !== undefined
 const READY_MS = 20000
-export const LEASE_SECONDS = isLong ? 15 : 2
+export const LEASE_SECONDS = isLong ? 15 : 4
 
 /** Of every host; what a story says comes on top. */
 const OPTIONS = { engine: 'redis', workers: 2, room_history: 2000, client_channels: 40, node_lease_seconds: LEASE_SECONDS }

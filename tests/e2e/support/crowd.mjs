@@ -145,8 +145,8 @@ class Member {
 
 		if (isRefused && !entry.wasSentBefore) {
 			this.settle(m.ref, 'unavailable')
-		} else if (m.code === 'uncertain' && entry.number % 2 === 0) {
-			// Every second one never asks again: at most once is all that is promised.
+		} else if (m.code === 'uncertain' && entry.round % 2 === 0) {
+			// Every second one of a room never asks again: at most once is all that is promised.
 			this.settle(m.ref, 'uncertain')
 		} else if (m.code === 'uncertain' || isRefused) {
 			this.crowd.uncertainAsked++
@@ -160,7 +160,7 @@ class Member {
 	publish(room, padding) {
 		const number = this.crowd.published++
 		const ref = `r${number}`
-		const entry = { number, room, text: `m${number}`, message: { type: 'chat', room, message: `m${number}|${padding}`, ref } }
+		const entry = { round: Math.floor(number / this.crowd.rooms.length), room, text: `m${number}`, message: { type: 'chat', room, message: `m${number}|${padding}`, ref } }
 
 		this.waiting.set(ref, entry)
 		// Without a connection it goes out after the login.

@@ -29,9 +29,10 @@ export async function amidChat(t, urls, settings, fault) {
 		await fault(crowd)
 		await sleep(AFTER_MS)
 		crowd.stopPublishing()
+		const seconds = (Date.now() - began + WARM_UP_MS) / 1000
+
 		await waitFor(() => crowd.unsettled === 0 && crowd.inside === crowd.members.length, 'a final word on every message', SETTLE_MS)
 		await settleDeliveries(crowd)
-		const seconds = (Date.now() - began + WARM_UP_MS) / 1000
 		const counts = crowd.check()
 		const more = await settings.afterwards?.(crowd)
 
