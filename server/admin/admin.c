@@ -82,7 +82,7 @@ static int add_part(const char *text, size_t len, void *arg) {
 void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
 	conn_respond(c, &(struct http_response){ .status = status,
 			    .content_type = "application/json",
-			    .extra_headers = "Cache-Control: no-store\r\n",
+			    .extra_headers = "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
 			    .body = json });
 }
 

@@ -87,15 +87,19 @@ static void add_json_text(struct buf *b, const char *text) {
 	buf_add_u8(b, '"');
 }
 
+/* A refusal is nobody's page, and for this request alone. */
+#define REFUSAL_HEADERS \
+	"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" \
+	"Referrer-Policy: no-referrer\r\n"
+
 static void refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence,
     const char *extra_headers) {
 	struct http_response response = { .status = status,
 		.content_type = "application/json",
-		.extra_headers = extra_headers,
 		.is_head = c->is_head,
 		.close = true };
 	char detail[CONN_DETAIL_MAX];
-	struct buf body;
+	struct buf body, headers;
 
 	if (!conn_is_http(c))
 		return;
@@ -103,11 +107,17 @@ static void refuse(struct conn *c, enum close_reason reason, unsigned status, co
 	buf_addf(&body, "{\"status\":%u,\"error\":", status);
 	add_json_text(&body, sentence);
 	buf_add_text(&body, "}\n");
+	buf_init(&headers, RESPONSE_HEAD_BYTES);
+	buf_add_text(&headers, REFUSAL_HEADERS);
+	buf_add_text(&headers, extra_headers != NULL ? extra_headers : "");
+	buf_add_u8(&headers, '\0');
 	response.body = buf_slice(&body);
+	response.extra_headers = headers.failed ? extra_headers : (const char *)headers.data;
 	snprintf(detail, sizeof(detail), "%u %s", status, sentence);
 	conn_set_reason(c, reason, detail);
 	if (answer(c, &response))
 		conn_linger(c);
+	buf_fini(&headers);
 	buf_fini(&body);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/svc/log.h"
+#include "server/auth/origin.h"
 
 enum { FILE_BYTES_MAX = 1 << 20 };
 
@@ -165,6 +166,19 @@ static bool load_setting(struct config *c, const char *setting, struct errbuf *e
 	return true;
 }
 
+static bool check_lists(const struct config *c, struct errbuf *e) {
+	struct origin_list list;
+	struct errbuf why;
+
+	if (!origins_init(&list, c->origins.item, c->origins.count, &why))
+		return errbuf_set(e, "origins: %.400s", why.text);
+	origin_list_fini(&list);
+	if (!hosts_init(&list, c->hosts.item, c->hosts.count, &why))
+		return errbuf_set(e, "hosts: %.400s", why.text);
+	origin_list_fini(&list);
+	return true;
+}
+
 bool config_load(struct config *out, const struct config_source *source, struct errbuf *e) {
 	config_init(out);
 	if (source->file != NULL && !load_file(out, source->file, e))
@@ -178,7 +192,7 @@ bool config_load(struct config *out, const struct config_source *source, struct 
 	if (out->tls_self_signed == SWITCH_ON && out->tls_listen.count == 0 &&
 	    !config_set(out, slice_text("tls_listen"), slice_text("0.0.0.0:8443"), e))
 		return false;
-	return config_check(out, e);
+	return config_check(out, e) && check_lists(out, e);
 }
 
 void config_warn(const struct config_source *source) {
