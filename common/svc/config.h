@@ -29,6 +29,7 @@ enum config_engine { ENGINE_MEMORY = 0 };
 enum config_compression { COMPRESSION_OFF = 0, COMPRESSION_SHARED, COMPRESSION_DEDICATED };
 enum config_switch { SWITCH_OFF = 0, SWITCH_ON };
 enum config_tls_client { TLS_CLIENT_REQUIRED = 0, TLS_CLIENT_OPTIONAL };
+enum config_auth { AUTH_MODE_NONE = 0, AUTH_MODE_TOKEN, AUTH_MODE_JWT };
 enum config_tls_kernel { TLS_KERNEL_AUTO = 0, TLS_KERNEL_OFF };
 enum config_locale { LOCALE_EN = 0, LOCALE_DE };
 
@@ -48,8 +49,8 @@ bool config_has_option(struct slice name);
 bool config_is_list(struct slice name);
 /* Adds the names, separated by commas, of the options that differ: those that a reload may change, or the others. */
 void config_add_changes(const struct config *a, const struct config *b, bool by_reload, struct buf *out);
-/* Exchanges the values of the options of TLS that a reload may change. */
-void config_swap_tls(struct config *a, struct config *b);
+/* Exchanges the values of the options that a reload may change. */
+void config_swap_reloadable(struct config *a, struct config *b);
 /* Largest message of the link between worker and broker: a publication, or a channel's history, and what is around it. */
 size_t config_link_message_bytes(const struct config *c);
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "server/net/tls.h"
-#include "server/net/tls_bundle.h"
+#include "common/base/bundle.h"
 #include "server/net/tls_self_signed.h"
 
 enum { FILE_BYTES_MAX = 1 << 20, READ_BYTES = 4096, SUMMARY_BYTES_MAX = 4096 };
@@ -43,8 +43,8 @@ static bool add_file(struct buf *bundle, enum tls_part part, const char *file, s
 	buf_init(&bytes, FILE_BYTES_MAX + READ_BYTES);
 	is_read = read_all(file, &bytes, e);
 	if (is_read)
-		tls_bundle_add(bundle, part, buf_slice(&bytes));
-	tls_bundle_fini(&bytes);
+		bundle_add(bundle, part, buf_slice(&bytes));
+	bundle_fini(&bytes);
 	return is_read;
 }
 
@@ -55,9 +55,9 @@ static bool add_self_signed(struct certificates *c, struct buf *bundle, struct e
 		if (!tls_self_signed_make(&c->self[0], &c->self[1], e))
 			return false;
 	}
-	tls_bundle_add(bundle, TLS_PART_NAME, slice_text("tls_self_signed"));
-	tls_bundle_add(bundle, TLS_PART_CERTIFICATE, buf_slice(&c->self[0]));
-	tls_bundle_add(bundle, TLS_PART_KEY, buf_slice(&c->self[1]));
+	bundle_add(bundle, TLS_PART_NAME, slice_text("tls_self_signed"));
+	bundle_add(bundle, TLS_PART_CERTIFICATE, buf_slice(&c->self[0]));
+	bundle_add(bundle, TLS_PART_KEY, buf_slice(&c->self[1]));
 	return true;
 }
 
@@ -67,14 +67,14 @@ static bool collect(struct certificates *c, const struct config *config, struct 
 	if (config->tls_client_ca[0] != '\0' && !add_file(bundle, TLS_PART_CLIENT_CA, config->tls_client_ca, e))
 		return false;
 	for (size_t i = 0; i < config->tls_certificate.count; i++) {
-		tls_bundle_add(bundle, TLS_PART_NAME, slice_text(config->tls_certificate.item[i]));
+		bundle_add(bundle, TLS_PART_NAME, slice_text(config->tls_certificate.item[i]));
 		if (!add_file(bundle, TLS_PART_CERTIFICATE, config->tls_certificate.item[i], e) ||
 		    !add_file(bundle, TLS_PART_KEY, config->tls_key.item[i], e))
 			return false;
 		if (i < config->tls_ocsp_file.count && !add_file(bundle, TLS_PART_OCSP, config->tls_ocsp_file.item[i], e))
 			return false;
 	}
-	return !bundle->failed || errbuf_set(e, "the certificates have more than %d bytes together", TLS_BUNDLE_MAX);
+	return !bundle->failed || errbuf_set(e, "the certificates have more than %d bytes together", BUNDLE_MAX);
 }
 
 /* As a worker will use it. */
@@ -124,7 +124,7 @@ bool certificates_reload(struct certificates *c, const struct config *config, ui
 
 	if (c->tickets == NULL)
 		return true;
-	buf_init(&bundle, TLS_BUNDLE_MAX);
+	buf_init(&bundle, BUNDLE_MAX);
 	buf_init(&summary, SUMMARY_BYTES_MAX);
 	buf_init(&keys, FILE_BYTES_MAX + READ_BYTES);
 	is_good = collect(c, config, &bundle, e) && try_bundle(&bundle, &summary, e) && read_ticket_keys(config, &keys, e);
@@ -133,9 +133,9 @@ bool certificates_reload(struct certificates *c, const struct config *config, ui
 		swap(&c->summary, &summary);
 		use_ticket_keys(c, config, &keys, now_ms);
 	}
-	tls_bundle_fini(&bundle);
+	bundle_fini(&bundle);
 	buf_fini(&summary);
-	tls_bundle_fini(&keys);
+	bundle_fini(&keys);
 	return is_good;
 }
 
@@ -154,9 +154,9 @@ void certificates_step(struct certificates *c, const struct config *config, uint
 }
 
 void certificates_close(struct certificates *c) {
-	tls_bundle_fini(&c->bundle);
-	tls_bundle_fini(&c->self[0]);
-	tls_bundle_fini(&c->self[1]);
+	bundle_fini(&c->bundle);
+	bundle_fini(&c->self[0]);
+	bundle_fini(&c->self[1]);
 	buf_fini(&c->summary);
 	tls_tickets_free(&c->tickets);
 }

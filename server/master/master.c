@@ -309,12 +309,11 @@ static void log_certificates(const struct master *m) {
 }
 
 /* Those just read: to all workers. Who is started later inherits them. */
-static void use_certificates(struct master *m, struct config *fresh) {
+static void use_certificates(struct master *m) {
 	struct buf *bundle = &m->certificates.bundle;
 	struct errbuf e;
 	int fd;
 
-	config_swap_tls(m->config, fresh);
 	if (bundle->len == 0)
 		return;
 	fd = proc_sealed_fd("herold-certificates", bundle->data, bundle->len, &e);
@@ -341,10 +340,9 @@ static void on_reload(struct master *m, int signo) {
 	if (config_load(&fresh, m->source, &e) && certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
 		config_add_changes(m->config, &fresh, true, &now_valid);
 		config_add_changes(m->config, &fresh, false, &needs_restart);
-		m->config->log_level = fresh.log_level;
-		m->config->log_format = fresh.log_format;
+		config_swap_reloadable(m->config, &fresh);
 		set_log(m);
-		use_certificates(m, &fresh);
+		use_certificates(m);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {

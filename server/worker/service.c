@@ -6,7 +6,7 @@
 
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
-#include "server/net/tls_bundle.h"
+#include "common/base/bundle.h"
 #include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
 
@@ -113,10 +113,10 @@ static void replace_certificates(struct service *s, int fd) {
 
 	if (s->tls == NULL || fd < 0)
 		return;
-	buf_init(&bundle, TLS_BUNDLE_MAX + 65536);
+	buf_init(&bundle, BUNDLE_MAX + 65536);
 	if (!read_bundle(fd, &bundle, &e) || !tls_replace(s->tls, buf_slice(&bundle), &e))
 		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
-	tls_bundle_fini(&bundle);
+	bundle_fini(&bundle);
 }
 
 static void obey(struct service *s, const struct control_message *m) {

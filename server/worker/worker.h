@@ -25,7 +25,7 @@ struct heritage {
 	int slots;
 	int listeners_per_slot;
 	const uint8_t *listener_kinds;	/* [listeners_per_slot], bits of enum listen_kind */
-	struct slice certificates;	/* a tls_bundle; empty: no TLS */
+	struct slice certificates;	/* a bundle; empty: no TLS */
 	const struct tls_tickets *tickets;	/* shared with the master */
 	const int *admin_listeners;
 	int admin_listener_count;
