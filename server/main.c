@@ -80,6 +80,13 @@ static enum action parse_arguments(int argc, char **argv, struct config_source *
 	return action;
 }
 
+/* What is in the files that the options name. */
+static bool check_files(const struct config *c, struct errbuf *e) {
+	struct admin_token token;
+
+	return certificates_check(c, e) && config_load_admin_token(c, &token, e);
+}
+
 static int check(const struct config *c, const struct config_source *source) {
 	struct buf out;
 
@@ -108,7 +115,7 @@ static int run_configured(enum action action, const struct config_source *source
 	if (!config_load(&config, source, &e)) {
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
-	} else if (action == ACTION_CHECK && !certificates_check(&config, &e)) {
+	} else if (action == ACTION_CHECK && !check_files(&config, &e)) {
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
 	} else if (action == ACTION_CHECK) {

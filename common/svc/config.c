@@ -11,7 +11,6 @@
 #include "common/svc/nets.h"
 
 enum { LISTENERS_MAX = 16 };
-#define ENVIRONMENT_PREFIX "HEROLD_"
 
 static const struct config_option options[] = {
 #define OPTION_INT(name, def, min, max, unit, reload, help) \
@@ -71,10 +70,25 @@ void config_init(struct config *c) {
 		BUG_ON(!config_set(c, slice_text(options[i].name), slice_text(options[i].def), &e));
 }
 
+static void forget_text(char **text) {
+	explicit_bzero(*text, strlen(*text));
+	mem_free(*text);
+	*text = slice_dup_text(SLICE_EMPTY);
+}
+
+void config_forget_secrets(struct config *c) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (options[i].is_secret)
+			forget_text(value_of(c, &options[i]));
+	}
+}
+
 void config_fini(struct config *c) {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		void *value = value_of(c, &options[i]);
 
+		if (options[i].is_secret)
+			forget_text(value);
 		if (options[i].type == OPTION_IS_TEXT)
 			mem_free(*(char **)value);
 		else if (options[i].type == OPTION_IS_LIST)
@@ -247,11 +261,11 @@ struct variable {
 
 /* False: not one of ours. */
 static bool take_variable(const char *text, struct variable *out) {
-	const size_t prefix = strlen(ENVIRONMENT_PREFIX);
+	const size_t prefix = strlen(CONFIG_ENVIRONMENT_PREFIX);
 	struct slice rest = slice_text(text);
 	char lower[64];
 
-	if (!slice_starts_with(rest, ENVIRONMENT_PREFIX) || !slice_next_part(&rest, '=', &out->name))
+	if (!slice_starts_with(rest, CONFIG_ENVIRONMENT_PREFIX) || !slice_next_part(&rest, '=', &out->name))
 		return false;
 	out->value = rest;
 	out->option = NULL;
@@ -320,6 +334,20 @@ static bool check_auth(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+/* Whoever may publish to everybody is not just anybody. */
+static bool check_admin(const struct config *c, struct errbuf *e) {
+	struct sock_addr address;
+
+	if (c->admin_token[0] != '\0' && c->admin_token_file[0] != '\0')
+		return errbuf_set(e, "admin_token: not allowed beside admin_token_file");
+	for (size_t i = 0; i < c->admin_listen.count && c->admin_token[0] == '\0' && c->admin_token_file[0] == '\0'; i++) {
+		if (sock_parse(c->admin_listen.item[i], &address, e) && !sock_is_local(&address))
+			return errbuf_set(e, "admin_listen: \"%.200s\" can be reached from elsewhere, which is not allowed without an admin_token "
+			    "or admin_token_file", c->admin_listen.item[i]);
+	}
+	return true;
+}
+
 void config_add_unknown_variables(char *const *environment, struct buf *out) {
 	struct variable v;
 
@@ -343,7 +371,7 @@ bool config_check(const struct config *c, struct errbuf *e) {
 		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
-	return check_tls(c, e) && check_proxies(c, e) && check_auth(c, e);
+	return check_tls(c, e) && check_proxies(c, e) && check_admin(c, e) && check_auth(c, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {

@@ -11,6 +11,9 @@
 #include "common/base/buf.h"
 #include "common/base/errbuf.h"
 
+/* Before the name of an option, in capitals. */
+#define CONFIG_ENVIRONMENT_PREFIX "HEROLD_"
+
 struct text_list {
 	char **item;
 	size_t count;
@@ -36,6 +39,8 @@ enum config_locale { LOCALE_EN = 0, LOCALE_DE };
 /* All defaults. */
 void config_init(struct config *c);
 void config_fini(struct config *c);
+/* Overwrites the values of secret options; they are empty then. */
+void config_forget_secrets(struct config *c);
 /* Takes a value as text: numbers in decimal with an optional k, m or g (1024-fold) for bytes; lists separated by commas. On
  * failure `e` names the option, the value and what is allowed, and the old value stays. */
 bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) MUST_CHECK;
@@ -54,7 +59,7 @@ void config_swap_reloadable(struct config *a, struct config *b);
 /* Largest message of the link between worker and broker: a publication, or a channel's history, and what is around it. */
 size_t config_link_message_bytes(const struct config *c);
 
-/* NAME=VALUE lines of everything, for the sealed descriptor that a child reads. */
+/* NAME=VALUE lines of everything but what is only the server's secret, for the sealed descriptor that the broker reads. */
 void config_write_lines(const struct config *c, struct buf *out);
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) MUST_CHECK;
 

@@ -48,6 +48,8 @@ struct conn_ops {
 
 /* What a process gives to all its connections. */
 struct conn_host {
+	/* A head, before its body is received: false after conn_refuse(). NULL: all are welcome. */
+	bool (*on_head)(struct conn *c, const struct http_request *r);
 	/* A whole request with its body, borrowed until it returns. Answer with conn_respond() or conn_upgrade(), now or later (later:
 	 * conn_set_user + on_gone). */
 	void (*on_request)(struct conn *c, const struct http_request *r, struct slice body);

@@ -193,6 +193,8 @@ static bool admit(struct conn *c, const struct http_request *r) {
 		conn_refuse(c, 417, "No expectation but 100-continue can be met.", NULL);
 		return false;
 	}
+	if (c->cs->host.on_head != NULL && !c->cs->host.on_head(c, r))
+		return false;
 	if (r->content_length > 0 && r->content_length > c->cs->host.body_max(r, c->cs->host.arg)) {
 		conn_refuse(c, 413, "The body is larger than what is accepted here.", NULL);
 		return false;

@@ -27,6 +27,7 @@ enum phase { PHASE_START = 0, PHASE_SERVE, PHASE_PREDRAIN, PHASE_DRAIN, PHASE_AD
 struct master {
 	struct config *config;
 	const struct config_source *source;
+	struct admin_token admin_token;
 	struct launcher launch;
 	struct listeners listeners;
 	struct certificates certificates;
@@ -406,9 +407,12 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	int slots = slots_wanted(m->config), block;
 
 	proc_set_title("herold: master");
+	proc_set_core_dumps(m->config->core_dumps == SWITCH_ON);
+	if (!config_load_admin_token(m->config, &m->admin_token, e))
+		return false;
 	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !listeners_open(&m->listeners, m->config, slots, e))
 		return false;
-	m->launch = (struct launcher){ .config = m->config, .listeners = &m->listeners, .certificates = &m->certificates, .stats_fd = -1, .broker_fd = -1,
+	m->launch = (struct launcher){ .config = m->config, .source = m->source, .admin_token = &m->admin_token, .listeners = &m->listeners, .certificates = &m->certificates, .stats_fd = -1, .broker_fd = -1,
 		.master_pid = (int)getpid() };
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))

@@ -356,7 +356,7 @@ static SSL_CTX *new_context(struct tls *t, struct slice client_ca) {
 	/* An end without close_notify is an end; WebSocket and HTTP say themselves where they end. */
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	if (t->settings.use_kernel && kernel_has_tls())
+	if (t->settings.use_kernel)
 		SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One recv for all records that are there; the buffer is released all the same. */
@@ -441,6 +441,8 @@ struct tls *tls_new(struct slice bundle, const struct tls_settings *settings, st
 	if (staple_index < 0)
 		staple_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_staple);
 	t->settings = *settings;
+	/* Asked once: later this process may be in a sandbox. */
+	t->settings.use_kernel = settings->use_kernel && kernel_has_tls();
 	t->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	if (t->ticket_cipher == NULL || !set_init(t, &t->set, bundle, e))
 		tls_free(&t);

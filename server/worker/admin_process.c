@@ -4,20 +4,25 @@
 #include "server/worker/service.h"
 
 int admin_run(const struct heritage *h) {
-	struct admin admin = { .config = h->config, .stats = h->stats };
-	struct conn_host host = { .on_request = admin_on_request,
+	struct admin admin = { .config = h->config, .stats = h->stats, .token = &h->admin_token };
+	struct conn_host host = { .on_head = admin_on_head,
+		.on_request = admin_on_request,
 		.on_gone = admin_on_gone,
 		.body_max = admin_body_max,
 		.arg = &admin };
 	struct service service;
+	struct errbuf e;
 	int status = HEROLD_EXIT_OK;
 
 	if (!service_prepare(h, &status))
 		return status;
+	/* The option was checked when it was read. */
+	BUG_ON(!hosts_init(&admin.hosts, h->config->hosts.item, h->config->hosts.count, &e));
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
 	service_fini(&service);
+	origin_list_fini(&admin.hosts);
 	log_text(LOG_INFO, "admin ends");
 	return HEROLD_EXIT_OK;
 }

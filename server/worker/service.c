@@ -6,6 +6,7 @@
 
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
+#include "common/svc/sandbox.h"
 #include "common/base/bundle.h"
 #include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
@@ -21,6 +22,7 @@ bool service_prepare(const struct heritage *h, int *status) {
 		*status = HEROLD_EXIT_CONFIG;
 		return false;
 	}
+	proc_set_core_dumps(h->config->core_dumps == SWITCH_ON);
 	return true;
 }
 
@@ -244,6 +246,8 @@ void service_run(struct service *s, const int *listeners, int listener_count, co
 	s->doors = listeners;
 	s->door_count = listener_count;
 	s->door_kinds = kinds;
+	/* Everything is open, and libcrypto has read its configuration. */
+	sandbox_start(s->heritage->config->sandbox == SWITCH_ON, SANDBOX_LOCAL);
 	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
 	evloop_run(s->loop);
 }

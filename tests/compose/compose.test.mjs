@@ -85,6 +85,14 @@ test('docker compose', async (t) => {
 			await Promise.all([ada.close(), ben.close()])
 		})
 
+		await step('the admin listener asks for the token that was handed over', async () => {
+			for (const [path, headers, status] of [['/status', {}, 401], ['/healthz', {}, 200], ['/status', undefined, 200]]) {
+				for (const answer of await project.admin(path, headers))
+					assert.equal(answer.status, status, path)
+			}
+			assert.ok(!(await project.logs()).includes(project.token), 'the log')
+		})
+
 		await step('nginx is restarted while people chat', (t) => whileChatting(t, async (crowd) => {
 			await project.restart('nginx')
 			await waitFor(() => crowd.reconnected === crowd.members.length, 'everybody came back', PATIENCE_MS)
