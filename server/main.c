@@ -8,6 +8,7 @@
 #include "common/svc/proc.h"
 #include "server/master/certificates.h"
 #include "server/master/config_file.h"
+#include "server/master/credentials.h"
 #include "server/master/healthcheck.h"
 #include "server/master/master.h"
 #include "server/worker/worker.h"
@@ -84,7 +85,7 @@ static enum action parse_arguments(int argc, char **argv, struct config_source *
 static bool check_files(const struct config *c, struct errbuf *e) {
 	struct admin_token token;
 
-	return certificates_check(c, e) && config_load_admin_token(c, &token, e);
+	return certificates_check(c, e) && credentials_check(c, e) && config_load_admin_token(c, &token, e);
 }
 
 static int check(const struct config *c, const struct config_source *source) {

@@ -159,7 +159,7 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 	buf_init(&b, RESPONSE_HEAD_BYTES);
 	ws_reader_init(&c->reader, max_message_bytes);
 	is_deflate = conn_deflate_agree(c, r, &deflate);
-	ws_handshake_accept(r, SLICE_EMPTY, is_deflate ? &deflate : NULL, &b);
+	ws_handshake_accept(r, ws_handshake_protocol(r), is_deflate ? &deflate : NULL, &b);
 	conn_queue(c, rcbuf_copy(buf_slice(&b)));
 	buf_fini(&b);
 	c->ops = ops;

@@ -10,6 +10,7 @@
 #include "server/master/certificates.h"
 #include "server/master/child.h"
 #include "server/master/config_file.h"
+#include "server/master/credentials.h"
 #include "server/master/listeners.h"
 
 /* What children get; all of it belongs to the master. */
@@ -19,6 +20,7 @@ struct launcher {
 	const struct admin_token *admin_token;
 	struct listeners *listeners;
 	struct certificates *certificates;
+	struct credentials *credentials;
 	struct stats_map *stats;
 	int stats_fd;
 	struct sock_addr broker;

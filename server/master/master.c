@@ -31,6 +31,7 @@ struct master {
 	struct launcher launch;
 	struct listeners listeners;
 	struct certificates certificates;
+	struct credentials credentials;
 	struct child *children;		/* the broker, the workers, admin */
 	size_t child_count;
 	enum phase phase;
@@ -309,28 +310,55 @@ static void log_certificates(const struct master *m) {
 		log_line(LOG_INFO, "certificates in use", LF_SLICE("certificates", buf_slice(&m->certificates.summary)));
 }
 
-/* Those just read: to all workers. Who is started later inherits them. */
-static void use_certificates(struct master *m) {
-	struct buf *bundle = &m->certificates.bundle;
+static void log_credentials(const struct master *m) {
+	if (m->config->auth != AUTH_MODE_NONE)
+		log_line(LOG_INFO, "tokens are asked for", LF_SLICE("accepted", buf_slice(&m->credentials.summary)));
+}
+
+/* What was just read: to all workers. Who is started later inherits it. */
+static void hand_over(struct master *m, enum control_byte what, const struct buf *bundle) {
 	struct errbuf e;
 	int fd;
 
 	if (bundle->len == 0)
 		return;
-	fd = proc_sealed_fd("herold-certificates", bundle->data, bundle->len, &e);
+	fd = proc_sealed_fd("herold-secrets", bundle->data, bundle->len, &e);
 	if (fd < 0) {
-		log_line(LOG_ERROR, "new certificates cannot be handed over", LF_TEXT("error", e.text));
+		log_line(LOG_ERROR, "new secrets cannot be handed over", LF_TEXT("error", e.text));
 		return;
 	}
 	for (size_t i = 0; i < m->child_count; i++) {
 		if (m->children[i].kind == PROCESS_WORKER)
-			control_with(&m->children[i], CONTROL_CERTIFICATES, m->children[i].slot, fd);
+			control_with(&m->children[i], what, m->children[i].slot, fd);
 	}
 	close(fd);
+}
+
+/* Takes *fresh, which was tried, and leaves what was there before in it. */
+static void use_secrets(struct master *m, struct credentials *fresh) {
+	struct credentials old = m->credentials;
+
+	m->credentials = *fresh;
+	*fresh = old;
+	hand_over(m, CONTROL_CERTIFICATES, &m->certificates.bundle);
+	hand_over(m, CONTROL_AUTH, &m->credentials.bundle);
 	log_certificates(m);
+	log_credentials(m);
+}
+
+/* In the mode that is in force; another one would need a restart. */
+static bool reload_credentials(const struct master *m, struct config *fresh, struct credentials *out, struct errbuf *e) {
+	int wanted = fresh->auth;
+	bool is_good;
+
+	fresh->auth = m->config->auth;
+	is_good = credentials_open(out, fresh, e);
+	fresh->auth = wanted;
+	return is_good;
 }
 
 static void on_reload(struct master *m, int signo) {
+	struct credentials credentials = { .bundle = { 0 } };
 	struct buf now_valid, needs_restart;
 	struct config fresh;
 	struct errbuf e;
@@ -338,17 +366,20 @@ static void on_reload(struct master *m, int signo) {
 	(void)signo;
 	buf_init(&now_valid, 4096);
 	buf_init(&needs_restart, 4096);
-	if (config_load(&fresh, m->source, &e) && certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
+	/* Certificates last, because they are in use with that: all or nothing. */
+	if (config_load(&fresh, m->source, &e) && reload_credentials(m, &fresh, &credentials, &e) &&
+	    certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
 		config_add_changes(m->config, &fresh, true, &now_valid);
 		config_add_changes(m->config, &fresh, false, &needs_restart);
 		config_swap_reloadable(m->config, &fresh);
 		set_log(m);
-		use_certificates(m);
+		use_secrets(m, &credentials);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {
 		log_line(LOG_ERROR, "the configuration was read again and refused; the old one stays", LF_TEXT("error", e.text));
 	}
+	credentials_close(&credentials);
 	config_fini(&fresh);
 	buf_fini(&now_valid);
 	buf_fini(&needs_restart);
@@ -410,9 +441,11 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	proc_set_core_dumps(m->config->core_dumps == SWITCH_ON);
 	if (!config_load_admin_token(m->config, &m->admin_token, e))
 		return false;
-	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !listeners_open(&m->listeners, m->config, slots, e))
+	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !credentials_open(&m->credentials, m->config, e) ||
+	    !listeners_open(&m->listeners, m->config, slots, e))
 		return false;
-	m->launch = (struct launcher){ .config = m->config, .source = m->source, .admin_token = &m->admin_token, .listeners = &m->listeners, .certificates = &m->certificates, .stats_fd = -1, .broker_fd = -1,
+	m->launch = (struct launcher){ .config = m->config, .source = m->source, .admin_token = &m->admin_token,
+		.listeners = &m->listeners, .certificates = &m->certificates, .credentials = &m->credentials, .stats_fd = -1, .broker_fd = -1,
 		.master_pid = (int)getpid() };
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
@@ -436,6 +469,7 @@ static bool master_open(struct master *m, struct errbuf *e) {
 
 static void master_close(struct master *m) {
 	certificates_close(&m->certificates);
+	credentials_close(&m->credentials);
 	listeners_close(&m->listeners);
 	if (m->launch.stats_fd >= 0)
 		close(m->launch.stats_fd);
@@ -550,6 +584,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	if (master_open(&m, &e)) {
 		log_file_limit(&m, files, inherited);
 		log_certificates(&m);
+		log_credentials(&m);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
 	} else {

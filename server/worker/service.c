@@ -109,15 +109,26 @@ static bool read_bundle(int fd, struct buf *out, struct errbuf *e) {
 }
 
 /* The master has tried them before. */
-static void replace_certificates(struct service *s, int fd) {
+static void replace_certificates(struct service *s, struct slice bundle) {
+	struct errbuf e;
+
+	if (s->tls != NULL && !tls_replace(s->tls, bundle, &e))
+		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
+}
+
+static void replace_secrets(struct service *s, const struct control_message *m) {
 	struct errbuf e;
 	struct buf bundle;
 
-	if (s->tls == NULL || fd < 0)
+	if (m->fd < 0)
 		return;
 	buf_init(&bundle, BUNDLE_MAX + 65536);
-	if (!read_bundle(fd, &bundle, &e) || !tls_replace(s->tls, buf_slice(&bundle), &e))
-		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
+	if (!read_bundle(m->fd, &bundle, &e))
+		log_line(LOG_ERROR, "new secrets cannot be read; the old ones stay", LF_TEXT("error", e.text));
+	else if (m->what == CONTROL_CERTIFICATES)
+		replace_certificates(s, buf_slice(&bundle));
+	else if (s->on_auth != NULL)
+		s->on_auth(buf_slice(&bundle), s->callback_arg);
 	bundle_fini(&bundle);
 }
 
@@ -134,7 +145,8 @@ static void obey(struct service *s, const struct control_message *m) {
 		set_borrowed(s, m->slot, m->what == CONTROL_LEND);
 		break;
 	case CONTROL_CERTIFICATES:
-		replace_certificates(s, m->fd);
+	case CONTROL_AUTH:
+		replace_secrets(s, m);
 		break;
 	}
 }
@@ -169,7 +181,7 @@ static void on_turn_end(void *arg) {
 		open_doors(s);
 	conns_turn_end(s->conns);
 	if (s->after_turn != NULL)
-		s->after_turn(s->after_turn_arg);
+		s->after_turn(s->callback_arg);
 	if (s->is_draining && conns_count(s->conns) == 0 && hub_pending(s->hub) == 0)
 		evloop_stop(s->loop);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/svc/log.h"
+#include "server/auth/auth.h"
 #include "server/auth/origin.h"
 #include "server/page/assets.h"
 #include "server/proto/proto.h"
@@ -19,6 +20,8 @@
 struct reception {
 	struct proto_context context;
 	struct origin_list origins, hosts;
+	struct auth *auth;
+	struct conns *conns;
 };
 
 static void serve_asset(struct conn *c, const struct http_request *r, const struct asset *asset) {
@@ -49,17 +52,43 @@ static bool admit_origin(const struct reception *e, struct conn *c, const struct
 	return false;
 }
 
-static void serve_websocket(struct reception *e, struct conn *c, const struct http_request *r) {
+/* False: refused. */
+static bool admit_handshake(struct conn *c, const struct http_request *r) {
 	struct ws_refusal why;
+	bool is_good = ws_handshake_check(r, &why);
 
-	if (!proto_is_path(r->path))
-		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
-	else if (!admit_origin(e, c, r))
-		return;
-	else if (!ws_handshake_check(r, &why))
+	if (!is_good)
 		conn_refuse(c, why.status, why.sentence, why.extra_headers);
-	else
-		proto_upgrade(&e->context, c, r);
+	return is_good;
+}
+
+/* False: refused. */
+static bool admit_user(const struct reception *e, struct conn *c, const struct http_request *r, struct auth_grant **grant) {
+	enum auth_refusal why = auth_request(e->auth, r, evloop_wall_ms(conns_loop(conn_conns(c))) / 1000, grant);
+
+	if (why != AUTH_OK)
+		conn_refuse(c, auth_refusal_status(why), auth_refusal_sentence(why), auth_refusal_header(why));
+	return why == AUTH_OK;
+}
+
+/* The cheapest questions first. But a plain GET, which could not become a WebSocket anyway, is there to learn whether its token
+ * would be taken. */
+static void serve_websocket(struct reception *e, struct conn *c, const struct http_request *r) {
+	bool is_wanted = ws_handshake_is_wanted(r);
+	struct auth_grant *grant;
+
+	if (!proto_is_path(r->path)) {
+		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
+		return;
+	}
+	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !admit_user(e, c, r, &grant))
+		return;
+	if (!is_wanted && !admit_handshake(c, r)) {
+		grant_drop(&grant);
+		return;
+	}
+	conn_set_grant(c, grant);
+	proto_upgrade(&e->context, c, r);
 }
 
 static void on_request(struct conn *c, const struct http_request *r, struct slice body) {
@@ -97,7 +126,38 @@ static size_t body_max(const struct http_request *r, void *arg) {
 }
 
 static void after_turn(void *arg) {
-	proto_turn_end(arg);
+	struct reception *e = arg;
+
+	proto_turn_end(&e->context);
+}
+
+static bool is_in_force(const struct auth_grant *g, void *arg) {
+	const struct reception *e = arg;
+
+	return auth_is_in_force(e->auth, g);
+}
+
+/* The master has tried them before. */
+static void on_auth(struct slice bundle, void *arg) {
+	struct reception *e = arg;
+	struct errbuf why;
+
+	if (auth_replace(e->auth, bundle, &why))
+		conns_review(e->conns, is_in_force, e);
+	else
+		log_line(LOG_ERROR, "new tokens or keys cannot be used; the old ones stay", LF_TEXT("error", why.text));
+}
+
+/* False: what the master has handed over cannot be used, which is logged. */
+static bool use_auth(struct reception *e, struct service *s) {
+	struct errbuf why;
+
+	e->conns = s->conns;
+	e->auth = auth_new(s->heritage->config, s->heritage->auth, &why);
+	e->context.auth = e->auth;
+	if (e->auth == NULL)
+		log_line(LOG_ERROR, "the tokens or keys cannot be used", LF_TEXT("error", why.text));
+	return e->auth != NULL;
 }
 
 int worker_run(const struct heritage *h) {
@@ -117,16 +177,18 @@ int worker_run(const struct heritage *h) {
 	BUG_ON(!origins_init(&reception.origins, config->origins.item, config->origins.count, &e));
 	BUG_ON(!hosts_init(&reception.hosts, config->hosts.item, config->hosts.count, &e));
 	service_init(&service, h, PROCESS_WORKER, context->forms, FORM_COUNT, &host);
-	if (!service_use_tls(&service))
+	if (!service_use_tls(&service) || !use_auth(&reception, &service))
 		return HEROLD_EXIT_CONFIG;
 	context->hub = service.hub;
 	service.after_turn = after_turn;
-	service.after_turn_arg = context;
+	service.on_auth = on_auth;
+	service.callback_arg = &reception;
 	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->listener_kinds);
 	service_fini(&service);
 	origin_list_fini(&reception.origins);
 	origin_list_fini(&reception.hosts);
 	proto_fini(context);
+	auth_free(&reception.auth);
 	log_line(LOG_INFO, "worker ends", LF_I("slot", h->slot));
 	return HEROLD_EXIT_OK;
 }
