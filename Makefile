@@ -62,7 +62,7 @@ LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
-FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c)
+FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c tests/unit/jwt_maker.c)
 
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))

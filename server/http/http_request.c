@@ -222,9 +222,12 @@ static enum http_parse_result take_headers(struct cursor *c, struct http_request
 
 /* A name or an address, in brackets if it has colons of its own, and perhaps a port. */
 static bool is_host(struct slice host) {
-	const uint8_t *end = host.ptr + host.len, *at = host.ptr;
+	const uint8_t *end, *at = host.ptr;
 	bool has_bracket = host.len > 0 && *at == '[';
 
+	if (host.len == 0)
+		return true;
+	end = at + host.len;
 	at += has_bracket;
 	while (at < end && (is_in(*at, IN_HOST) || (has_bracket && *at == ':')))
 		at++;
