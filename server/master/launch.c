@@ -123,7 +123,7 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 	if (c->kind == PROCESS_WORKER) {
 		h.certificates = buf_slice(&l->certificates->bundle);
 		h.tickets = l->certificates->tickets;
-		h.auth = buf_slice(&l->credentials->bundle);
+		h.auth = &l->credentials->bundle;
 	} else {
 		certificates_close(l->certificates);
 		credentials_close(l->credentials);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/base/bundle.h"
 #include "common/svc/log.h"
 #include "server/auth/auth.h"
 #include "server/auth/origin.h"
@@ -153,7 +154,8 @@ static bool use_auth(struct reception *e, struct service *s) {
 	struct errbuf why;
 
 	e->conns = s->conns;
-	e->auth = auth_new(s->heritage->config, s->heritage->auth, &why);
+	e->auth = auth_new(s->heritage->config, buf_slice(s->heritage->auth), &why);
+	bundle_fini(s->heritage->auth);
 	e->context.auth = e->auth;
 	if (e->auth == NULL)
 		log_line(LOG_ERROR, "the tokens or keys cannot be used", LF_TEXT("error", why.text));

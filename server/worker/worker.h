@@ -27,7 +27,7 @@ struct heritage {
 	int listeners_per_slot;
 	const uint8_t *listener_kinds;	/* [listeners_per_slot], bits of enum listen_kind */
 	struct slice certificates;	/* a bundle; empty: no TLS */
-	struct slice auth;		/* a bundle: tokens or keys */
+	struct buf *auth;		/* a bundle: tokens or keys; ended by the worker as soon as it has them */
 	const struct tls_tickets *tickets;	/* shared with the master */
 	struct admin_token admin_token;	/* of the admin process */
 	const int *admin_listeners;
