@@ -31,13 +31,13 @@ static bool admit(const struct admin *a, struct conn *c, const struct http_reque
 	struct slice host = http_header_find(r, "Host", NULL);
 
 	/* Who comes by a unix socket is no browser, and may call us anything. */
-	if (!a->token->is_set && !conn_peer(c)->is_unix && !host_is_own(host) &&
+	if (!a->token.is_set && !conn_peer(c)->is_unix && !host_is_own(host) &&
 	    (a->hosts.count == 0 || host_refusal(&a->hosts, host) != NULL)) {
 		stat_add(STAT_hosts_refused, 1);
 		conn_refuse(c, 421, "without an admin_token the admin listener is asked by an address, localhost, or one of the option hosts", NULL);
 		return false;
 	}
-	switch (admin_token_check(a->token, http_header_find(r, "Authorization", NULL))) {
+	switch (admin_token_check(&a->token, http_header_find(r, "Authorization", NULL))) {
 	case ADMIN_TOKEN_GOOD:
 		return true;
 	case ADMIN_TOKEN_MISSING:

@@ -20,7 +20,7 @@ struct admin {
 	struct hub *hub;
 	const struct config *config;
 	const struct stats_map *stats;
-	const struct admin_token *token;
+	struct admin_token token;
 	struct origin_list hosts;	/* names that may be asked by without a token */
 };
 

@@ -316,19 +316,19 @@ static void log_credentials(const struct master *m) {
 }
 
 /* What was just read: to all workers. Who is started later inherits it. */
-static void hand_over(struct master *m, enum control_byte what, const struct buf *bundle) {
+static void hand_over(struct master *m, enum process_kind kind, enum control_byte what, struct slice bundle) {
 	struct errbuf e;
 	int fd;
 
-	if (bundle->len == 0)
+	if (bundle.len == 0)
 		return;
-	fd = proc_sealed_fd("herold-secrets", bundle->data, bundle->len, &e);
+	fd = proc_sealed_fd("herold-secrets", bundle.ptr, bundle.len, &e);
 	if (fd < 0) {
 		log_line(LOG_ERROR, "new secrets cannot be handed over", LF_TEXT("error", e.text));
 		return;
 	}
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (m->children[i].kind == PROCESS_WORKER)
+		if (m->children[i].kind == kind)
 			control_with(&m->children[i], what, m->children[i].slot, fd);
 	}
 	close(fd);
@@ -340,8 +340,8 @@ static void use_secrets(struct master *m, struct credentials *fresh) {
 
 	m->credentials = *fresh;
 	*fresh = old;
-	hand_over(m, CONTROL_CERTIFICATES, &m->certificates.bundle);
-	hand_over(m, CONTROL_AUTH, &m->credentials.bundle);
+	hand_over(m, PROCESS_WORKER, CONTROL_CERTIFICATES, buf_slice(&m->certificates.bundle));
+	hand_over(m, PROCESS_WORKER, CONTROL_AUTH, buf_slice(&m->credentials.bundle));
 	log_certificates(m);
 	log_credentials(m);
 }
@@ -357,9 +357,18 @@ static bool reload_credentials(const struct master *m, struct config *fresh, str
 	return is_good;
 }
 
+/* One that is there no more stays: without it, the listener would be open to everybody. */
+static void use_admin_token(struct master *m, const struct admin_token *fresh) {
+	if (!fresh->is_set)
+		return;
+	m->admin_token = *fresh;
+	hand_over(m, PROCESS_ADMIN, CONTROL_AUTH, slice_of(fresh->digest, sizeof(fresh->digest)));
+}
+
 static void on_reload(struct master *m, int signo) {
 	struct credentials credentials = { .bundle = { 0 } };
 	struct buf now_valid, needs_restart;
+	struct admin_token admin_token;
 	struct config fresh;
 	struct errbuf e;
 
@@ -367,13 +376,15 @@ static void on_reload(struct master *m, int signo) {
 	buf_init(&now_valid, 4096);
 	buf_init(&needs_restart, 4096);
 	/* Certificates last, because they are in use with that: all or nothing. */
-	if (config_load(&fresh, m->source, &e) && reload_credentials(m, &fresh, &credentials, &e) &&
+	if (config_load(&fresh, m->source, &e) && config_load_admin_token(&fresh, &admin_token, &e) &&
+	    reload_credentials(m, &fresh, &credentials, &e) &&
 	    certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
 		config_add_changes(m->config, &fresh, true, &now_valid);
 		config_add_changes(m->config, &fresh, false, &needs_restart);
 		config_swap_reloadable(m->config, &fresh);
 		set_log(m);
 		use_secrets(m, &credentials);
+		use_admin_token(m, &admin_token);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {

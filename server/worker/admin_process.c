@@ -3,8 +3,18 @@
 #include "server/admin/admin.h"
 #include "server/worker/service.h"
 
+/* The digest of a new token. */
+static void on_auth(struct slice digest, void *arg) {
+	struct admin *admin = arg;
+
+	BUG_ON(digest.len != sizeof(admin->token.digest));
+	memcpy(admin->token.digest, digest.ptr, digest.len);
+	admin->token.is_set = true;
+	log_text(LOG_INFO, "the admin token was read again");
+}
+
 int admin_run(const struct heritage *h) {
-	struct admin admin = { .config = h->config, .stats = h->stats, .token = &h->admin_token };
+	struct admin admin = { .config = h->config, .stats = h->stats, .token = h->admin_token };
 	struct conn_host host = { .on_head = admin_on_head,
 		.on_request = admin_on_request,
 		.on_gone = admin_on_gone,
@@ -20,6 +30,8 @@ int admin_run(const struct heritage *h) {
 	BUG_ON(!hosts_init(&admin.hosts, h->config->hosts.item, h->config->hosts.count, &e));
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
+	service.on_auth = on_auth;
+	service.callback_arg = &admin;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
 	service_fini(&service);
 	origin_list_fini(&admin.hosts);

@@ -231,6 +231,26 @@ story('the admin listener asks for its token', { options: { workers: 1, admin_to
 	assert.ok(!herold.log().includes(TOKEN))
 })
 
+const NEXT_TOKEN = 'another-horse-battery-staple'
+const rotating = file('rotating', TOKEN)
+
+story('a reload changes the token', { options: { workers: 1, admin_token_file: rotating } }, async (herold) => {
+	const asked = async (token) => (await herold.admin('/status', { headers: { Authorization: `Bearer ${token}` } })).status
+
+	assert.deepEqual([await asked(TOKEN), await asked(NEXT_TOKEN)], [200, 401])
+	writeFileSync(rotating, `${NEXT_TOKEN}\n`)
+	process.kill(herold.pid, 'SIGHUP')
+	await waitFor(async () => await asked(NEXT_TOKEN) === 200, 'the new token is good')
+	assert.equal(await asked(TOKEN), 401)
+	// What is no token is refused, and the one before stays; also in an admin process that is started later.
+	writeFileSync(rotating, '\n')
+	process.kill(herold.pid, 'SIGHUP')
+	await herold.waitLog(/read again and refused.*admin_token_file/)
+	process.kill((await herold.admin('/status', { headers: { Authorization: `Bearer ${NEXT_TOKEN}` } })).json.admin.pid, 'SIGKILL')
+	await waitFor(async () => await asked(NEXT_TOKEN) === 200, 'a new admin process')
+	assert.equal(await asked(TOKEN), 401)
+})
+
 const REBOUND = 'without an admin_token the admin listener is asked by an address, localhost, or one of the option hosts'
 
 story('without a token, the admin listener is asked by its own names', { options: { workers: 1, hosts: 'status.example' } }, async (herold) => {
