@@ -17,9 +17,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
 	-Wwrite-strings -Wformat=2 -Wpointer-arith -Wcast-qual -Wvla -Wimplicit-fallthrough -Wundef
 # Narrowing is refused where bytes of peers are taken apart.
 CONVERSION_DIRS := common/base common/ipc server/http server/ws
-HARDENING := -fno-common -fstack-protector-strong -fno-omit-frame-pointer
+HARDENING := -fno-common -fstack-protector-strong -fno-omit-frame-pointer -fPIE
 ifeq ($(MODE),release)
-OPTIMISE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+OPTIMISE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 else ifeq ($(MODE),debug)
 OPTIMISE := -Og -g
 else ifeq ($(MODE),asan)
@@ -33,6 +33,10 @@ OPTIMISE := -O0 -g -fprofile-instr-generate -fcoverage-mapping
 else
 $(error MODE is release, debug or asan; fuzz or coverage for the fuzz targets)
 endif
+# What not every compiler and processor has. tests/lint/binary sees that the programs have come out so.
+has_flag = $(if $(shell $(CC) $(1) -Werror -x c -c /dev/null -o /dev/null 2>&1),,$(1))
+HARDENING += $(call has_flag,-fstack-clash-protection) $(call has_flag,-fcf-protection=full)
+HARDENING_LINK := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 ifdef CI
 WERROR := -Werror
 endif
@@ -40,7 +44,7 @@ endif
 VERSION := $(shell cat VERSION)
 CPPFLAGS += -I. -D_GNU_SOURCE -DHEROLD_VERSION='"$(VERSION)"'
 CFLAGS += -std=c11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(WERROR)
-LDFLAGS += $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
+LDFLAGS += $(HARDENING_LINK) $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
 
 COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
 SERVER_DIRS := net http ws auth conn hub proto page admin worker master
@@ -60,7 +64,7 @@ LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
-FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c)
+FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c tests/unit/jwt_maker.c)
 
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))

@@ -15,6 +15,7 @@
 #include "common/svc/evloop.h"
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
+#include "common/svc/sandbox.h"
 #include "common/svc/stats.h"
 
 enum { CONFIG_MAX_BYTES = 16 << 20, REPLY_MARGIN_BYTES = 16 * 1024 };
@@ -71,6 +72,7 @@ static bool read_config(int fd, struct config *c, struct errbuf *e) {
 	n = pread(fd, bytes, (size_t)st.st_size, 0);
 	is_ok = n == st.st_size ? config_read_lines(c, slice_of(bytes, (size_t)n), e)
 				: errbuf_set(e, "the configuration is cut off");
+	explicit_bzero(bytes, (size_t)st.st_size);
 	mem_free(bytes);
 	close(fd);
 	return is_ok;
@@ -140,6 +142,7 @@ static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	}
 	evloop_io_start(loop, &signals, signal_fd, EVLOOP_READ, on_signal, loop);
 	evloop_on_turn_end(loop, turn_end, b);
+	sandbox_start(c->sandbox == SWITCH_ON, SANDBOX_LOCAL);
 	atomic_store(&stats_own->is_ready, 1);
 	log_line(LOG_INFO, "broker is ready", LF_TEXT("engine", settings.engine->name));
 	evloop_run(loop);
@@ -169,6 +172,7 @@ static bool prepare(const struct arguments *a, struct config *c, struct errbuf *
 	proc_raise_file_limit();
 	if (!proc_drop_root(c->user, e))
 		return false;
+	proc_set_core_dumps(c->core_dumps == SWITCH_ON);
 	/* After that, because the kernel forgets it when the user changes. */
 	return proc_die_with_parent(parent) || errbuf_set(e, "the master is gone");
 }

@@ -8,6 +8,7 @@
 #include "common/svc/proc.h"
 #include "server/master/certificates.h"
 #include "server/master/config_file.h"
+#include "server/master/credentials.h"
 #include "server/master/healthcheck.h"
 #include "server/master/master.h"
 #include "server/worker/worker.h"
@@ -80,6 +81,13 @@ static enum action parse_arguments(int argc, char **argv, struct config_source *
 	return action;
 }
 
+/* What is in the files that the options name. */
+static bool check_files(const struct config *c, struct errbuf *e) {
+	struct admin_token token;
+
+	return certificates_check(c, e) && credentials_check(c, e) && config_load_admin_token(c, &token, e);
+}
+
 static int check(const struct config *c, const struct config_source *source) {
 	struct buf out;
 
@@ -108,7 +116,7 @@ static int run_configured(enum action action, const struct config_source *source
 	if (!config_load(&config, source, &e)) {
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
-	} else if (action == ACTION_CHECK && !certificates_check(&config, &e)) {
+	} else if (action == ACTION_CHECK && !check_files(&config, &e)) {
 		fprintf(stderr, "herold: %s\n", e.text);
 		status = HEROLD_EXIT_CONFIG;
 	} else if (action == ACTION_CHECK) {

@@ -37,28 +37,25 @@ void base64url_encode(struct slice s, char *out) {
 	*encode64(s, base64url_digits, out) = '\0';
 }
 
-/* `sixty_two` and `sixty_three` are the two digits in which the alphabets differ. */
-static uint8_t digit64(uint8_t c) {
+static uint8_t digit64(uint8_t c, const char *digits) {
 	if (c >= 'A' && c <= 'Z')
 		return (uint8_t)(c - 'A');
 	if (c >= 'a' && c <= 'z')
 		return (uint8_t)(c - 'a' + 26);
 	if (c >= '0' && c <= '9')
 		return (uint8_t)(c - '0' + 52);
-	return c == '+' ? 62 : c == '/' ? 63 : NO_DIGIT;
+	/* The two in which the alphabets differ. */
+	return c == digits[62] ? 62 : c == digits[63] ? 63 : NO_DIGIT;
 }
 
-bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) {
+/* Without padding; bits that are left over must be zero. */
+static bool decode64(struct slice s, const char *digits, uint8_t *out, size_t *out_len) {
 	uint32_t bits = 0;
 	unsigned held = 0;
 	size_t n = 0;
 
-	if (s.len % 4 != 0)
-		return false;
-	for (int i = 0; i < 2 && s.len > 0 && s.ptr[s.len - 1] == '='; i++)
-		s.len--;
 	for (size_t i = 0; i < s.len; i++) {
-		uint8_t digit = digit64(s.ptr[i]);
+		uint8_t digit = digit64(s.ptr[i], digits);
 
 		if (digit == NO_DIGIT)
 			return false;
@@ -72,6 +69,19 @@ bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) {
 	}
 	*out_len = n;
 	return bits == 0;
+}
+
+bool base64_decode(struct slice s, uint8_t *out, size_t *out_len) {
+	if (s.len % 4 != 0)
+		return false;
+	for (int i = 0; i < 2 && s.len > 0 && s.ptr[s.len - 1] == '='; i++)
+		s.len--;
+	return decode64(s, base64_digits, out, out_len);
+}
+
+bool base64url_decode(struct slice s, uint8_t *out, size_t *out_len) {
+	/* A single digit of four is less than a byte. */
+	return s.len % 4 != 1 && decode64(s, base64url_digits, out, out_len);
 }
 
 void hex_encode(struct slice s, char *out) {
@@ -89,6 +99,19 @@ static uint8_t hex_digit(uint8_t c) {
 		return (uint8_t)(c - '0');
 	c |= 0x20;
 	return c >= 'a' && c <= 'f' ? (uint8_t)(c - 'a' + 10) : NO_DIGIT;
+}
+
+bool hex_decode(struct slice s, uint8_t *out) {
+	if (s.len % 2 != 0)
+		return false;
+	for (size_t i = 0; i < s.len; i += 2) {
+		uint8_t high = hex_digit(s.ptr[i]), low = hex_digit(s.ptr[i + 1]);
+
+		if (high == NO_DIGIT || low == NO_DIGIT)
+			return false;
+		out[i / 2] = (uint8_t)(high << 4 | low);
+	}
+	return true;
 }
 
 bool percent_decode(struct slice s, bool form, struct buf *out) {

@@ -2,6 +2,7 @@
 #include "common/base/digest.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,10 @@ void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]) {
 
 void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]) {
 	digest_with(EVP_sha256(), s, out);
+}
+
+bool digest_is_equal(const uint8_t *a, const uint8_t *b, size_t len) {
+	return CRYPTO_memcmp(a, b, len) == 0;
 }
 
 void random_bytes(void *out, size_t len) {

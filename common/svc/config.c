@@ -13,7 +13,6 @@
 #include "common/svc/sock.h"
 
 enum { LISTENERS_MAX = 16, REDIS_URLS_MAX = 64 };
-#define ENVIRONMENT_PREFIX "HEROLD_"
 
 static const struct config_option options[] = {
 #define OPTION_INT(name, def, min, max, unit, reload, help) \
@@ -73,10 +72,25 @@ void config_init(struct config *c) {
 		BUG_ON(!config_set(c, slice_text(options[i].name), slice_text(options[i].def), &e));
 }
 
+static void forget_text(char **text) {
+	explicit_bzero(*text, strlen(*text));
+	mem_free(*text);
+	*text = slice_dup_text(SLICE_EMPTY);
+}
+
+void config_forget_secrets(struct config *c) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (options[i].is_secret)
+			forget_text(value_of(c, &options[i]));
+	}
+}
+
 void config_fini(struct config *c) {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		void *value = value_of(c, &options[i]);
 
+		if (options[i].is_secret)
+			forget_text(value);
 		if (options[i].type == OPTION_IS_TEXT)
 			mem_free(*(char **)value);
 		else if (options[i].type == OPTION_IS_LIST)
@@ -249,11 +263,11 @@ struct variable {
 
 /* False: not one of ours. */
 static bool take_variable(const char *text, struct variable *out) {
-	const size_t prefix = strlen(ENVIRONMENT_PREFIX);
+	const size_t prefix = strlen(CONFIG_ENVIRONMENT_PREFIX);
 	struct slice rest = slice_text(text);
 	char lower[64];
 
-	if (!slice_starts_with(rest, ENVIRONMENT_PREFIX) || !slice_next_part(&rest, '=', &out->name))
+	if (!slice_starts_with(rest, CONFIG_ENVIRONMENT_PREFIX) || !slice_next_part(&rest, '=', &out->name))
 		return false;
 	out->value = rest;
 	out->option = NULL;
@@ -347,6 +361,35 @@ static bool check_redis(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+static bool check_auth(const struct config *c, struct errbuf *e) {
+	size_t keys = c->jwt_key.count;
+
+	if (c->jwt_algorithm.count != keys)
+		return errbuf_set(e, "jwt_algorithm: %zu are not allowed, but as many as jwt_key has files (%zu)", c->jwt_algorithm.count, keys);
+	if (c->jwt_key_id.count > 0 && c->jwt_key_id.count != keys)
+		return errbuf_set(e, "jwt_key_id: %zu are not allowed, but none, or as many as jwt_key has files (%zu)", c->jwt_key_id.count,
+		    keys);
+	if (c->auth == AUTH_MODE_TOKEN && c->token_file[0] == '\0')
+		return errbuf_set(e, "auth: \"token\" is not allowed without a token_file");
+	if (c->auth == AUTH_MODE_JWT && keys == 0 && c->jwt_key_set[0] == '\0')
+		return errbuf_set(e, "auth: \"jwt\" is not allowed without a jwt_key or jwt_key_set");
+	return true;
+}
+
+/* Whoever may publish to everybody is not just anybody. */
+static bool check_admin(const struct config *c, struct errbuf *e) {
+	struct sock_addr address;
+
+	if (c->admin_token[0] != '\0' && c->admin_token_file[0] != '\0')
+		return errbuf_set(e, "admin_token: not allowed beside admin_token_file");
+	for (size_t i = 0; i < c->admin_listen.count && c->admin_token[0] == '\0' && c->admin_token_file[0] == '\0'; i++) {
+		if (sock_parse(c->admin_listen.item[i], &address, e) && !sock_is_local(&address))
+			return errbuf_set(e, "admin_listen: \"%.200s\" can be reached from elsewhere, which is not allowed without an admin_token "
+			    "or admin_token_file", c->admin_listen.item[i]);
+	}
+	return true;
+}
+
 void config_add_unknown_variables(char *const *environment, struct buf *out) {
 	struct variable v;
 
@@ -370,7 +413,7 @@ bool config_check(const struct config *c, struct errbuf *e) {
 		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
-	return check_tls(c, e) && check_proxies(c, e) && check_redis(c, e);
+	return check_tls(c, e) && check_proxies(c, e) && check_redis(c, e) && check_admin(c, e) && check_auth(c, e);
 }
 
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) {
@@ -411,26 +454,31 @@ void config_add_changes(const struct config *a, const struct config *b, bool by_
 	}
 }
 
-static void swap_lists(struct text_list *a, struct text_list *b) {
-	struct text_list old = *a;
-
-	*a = *b;
-	*b = old;
+static size_t value_bytes(const struct config_option *o) {
+	switch (o->type) {
+	case OPTION_IS_INT:
+		return sizeof(int64_t);
+	case OPTION_IS_ENUM:
+		return sizeof(int);
+	case OPTION_IS_TEXT:
+		return sizeof(char *);
+	case OPTION_IS_LIST:
+		break;
+	}
+	return sizeof(struct text_list);
 }
 
-static void swap_texts(char **a, char **b) {
-	char *old = *a;
+void config_swap_reloadable(struct config *a, struct config *b) {
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		size_t bytes = value_bytes(&options[i]);
+		uint8_t old[sizeof(struct text_list)];
 
-	*a = *b;
-	*b = old;
-}
-
-void config_swap_tls(struct config *a, struct config *b) {
-	swap_lists(&a->tls_certificate, &b->tls_certificate);
-	swap_lists(&a->tls_key, &b->tls_key);
-	swap_lists(&a->tls_ocsp_file, &b->tls_ocsp_file);
-	swap_texts(&a->tls_client_ca, &b->tls_client_ca);
-	swap_texts(&a->tls_ticket_key_file, &b->tls_ticket_key_file);
+		if (options[i].reload != OPTION_RELOAD)
+			continue;
+		memcpy(old, value_of(a, &options[i]), bytes);
+		memcpy(value_of(a, &options[i]), value_of(b, &options[i]), bytes);
+		memcpy(value_of(b, &options[i]), old, bytes);
+	}
 }
 
 size_t config_link_message_bytes(const struct config *c) {

@@ -11,6 +11,9 @@
 #include "common/base/buf.h"
 #include "common/base/errbuf.h"
 
+/* Before the name of an option, in capitals. */
+#define CONFIG_ENVIRONMENT_PREFIX "HEROLD_"
+
 struct text_list {
 	char **item;
 	size_t count;
@@ -29,12 +32,15 @@ enum config_engine { ENGINE_MEMORY = 0, ENGINE_REDIS };
 enum config_compression { COMPRESSION_OFF = 0, COMPRESSION_SHARED, COMPRESSION_DEDICATED };
 enum config_switch { SWITCH_OFF = 0, SWITCH_ON };
 enum config_tls_client { TLS_CLIENT_REQUIRED = 0, TLS_CLIENT_OPTIONAL };
+enum config_auth { AUTH_MODE_NONE = 0, AUTH_MODE_TOKEN, AUTH_MODE_JWT };
 enum config_tls_kernel { TLS_KERNEL_AUTO = 0, TLS_KERNEL_OFF };
 enum config_locale { LOCALE_EN = 0, LOCALE_DE };
 
 /* All defaults. */
 void config_init(struct config *c);
 void config_fini(struct config *c);
+/* Overwrites the values of secret options; they are empty then. */
+void config_forget_secrets(struct config *c);
 /* Takes a value as text: numbers in decimal with an optional k, m or g (1024-fold) for bytes; lists separated by commas. On
  * failure `e` names the option, the value and what is allowed, and the old value stays. */
 bool config_set(struct config *c, struct slice name, struct slice value, struct errbuf *e) MUST_CHECK;
@@ -48,12 +54,12 @@ bool config_has_option(struct slice name);
 bool config_is_list(struct slice name);
 /* Adds the names, separated by commas, of the options that differ: those that a reload may change, or the others. */
 void config_add_changes(const struct config *a, const struct config *b, bool by_reload, struct buf *out);
-/* Exchanges the values of the options of TLS that a reload may change. */
-void config_swap_tls(struct config *a, struct config *b);
+/* Exchanges the values of the options that a reload may change. */
+void config_swap_reloadable(struct config *a, struct config *b);
 /* Largest message of the link between worker and broker: a publication, or a channel's history, and what is around it. */
 size_t config_link_message_bytes(const struct config *c);
 
-/* NAME=VALUE lines of everything, for the sealed descriptor that a child reads. */
+/* NAME=VALUE lines of everything but what is only the server's secret, for the sealed descriptor that the broker reads. */
 void config_write_lines(const struct config *c, struct buf *out);
 bool config_read_lines(struct config *c, struct slice lines, struct errbuf *e) MUST_CHECK;
 

@@ -69,6 +69,8 @@ void config_write_lines(const struct config *c, struct buf *out) {
 	const struct config_option *o = config_options(&count);
 
 	for (size_t i = 0; i < count; i++) {
+		if (o[i].offset == offsetof(struct config, admin_token))
+			continue;
 		buf_add_text(out, o[i].name);
 		buf_add_u8(out, '=');
 		config_add_value(c, &o[i], out);

@@ -1,4 +1,4 @@
-/* proc - title, limits, user and parent of the calling process */
+/* proc - title, limits, user, secrets and parent of the calling process */
 #include "common/svc/proc.h"
 
 #include <bsd/unistd.h>
@@ -71,6 +71,33 @@ bool proc_drop_root(const char *user, struct errbuf *e) {
 	if (death_signal != 0 && (prctl(PR_SET_PDEATHSIG, death_signal) != 0 || (int)getppid() != parent))
 		return errbuf_set(e, "the parent process has gone");
 	return true;
+}
+
+void proc_no_new_privileges(void) {
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void proc_set_core_dumps(bool are_allowed) {
+	struct rlimit none = { 0, 0 };
+
+	prctl(PR_SET_DUMPABLE, are_allowed ? 1 : 0, 0, 0, 0);
+	if (!are_allowed)
+		setrlimit(RLIMIT_CORE, &none);
+}
+
+void proc_wipe_environment(const char *prefix) {
+	size_t len = strlen(prefix);
+	char **to = environ;
+
+	if (environ == NULL)
+		return;
+	for (char **from = environ; *from != NULL; from++) {
+		if (strncmp(*from, prefix, len) == 0)
+			explicit_bzero(*from, strlen(*from));
+		else
+			*to++ = *from;
+	}
+	*to = NULL;
 }
 
 bool proc_die_with_parent(int parent_pid) {

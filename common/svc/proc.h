@@ -1,5 +1,5 @@
 /*
- * proc - what a process does to itself: title, limits, user, parent
+ * proc - what a process does to itself: title, limits, user, secrets, parent
  */
 #ifndef COMMON_SVC_PROC_H
 #define COMMON_SVC_PROC_H
@@ -16,6 +16,13 @@ uint64_t proc_raise_file_limit(void);
 unsigned proc_open_files(uint64_t limit);
 /* Becomes `user` with all its groups and nobody else's, for good. Does nothing when not root. */
 bool proc_drop_root(const char *user, struct errbuf *e) MUST_CHECK;
+/* Neither this process nor what it starts will ever have rights by a program's file. */
+void proc_no_new_privileges(void);
+/* Whether what is in memory may be seen: written to a core file, or looked at by other processes of the same user. After
+ * proc_drop_root(), with which the kernel decides it anew. */
+void proc_set_core_dumps(bool are_allowed);
+/* Overwrites what stands in the environment under names that begin with this, and takes it out. */
+void proc_wipe_environment(const char *prefix);
 /* The kernel sends SIGKILL to this process when its parent dies; false when the parent is dead already. */
 bool proc_die_with_parent(int parent_pid) MUST_CHECK;
 /* A sealed memfd with these bytes, to be inherited; -1 on failure. */

@@ -64,6 +64,17 @@ bool sock_parse(const char *text, struct sock_addr *out, struct errbuf *e) {
 	return errbuf_set(e, "\"%s\" is no address (names are not looked up): " ADDRESS_FORMS, text);
 }
 
+bool sock_is_local(const struct sock_addr *a) {
+	switch (a->u.sa.sa_family) {
+	case AF_INET:
+		return ntohl(a->u.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
+	default:
+		return a->u.sa.sa_family == AF_UNIX;
+	}
+}
+
 static void unix_text(const struct sock_addr *a, char out[SOCK_TEXT_MAX]) {
 	size_t offset = offsetof(struct sockaddr_un, sun_path);
 	size_t len = a->len > offset ? a->len - offset : 0;

@@ -35,6 +35,8 @@ enum { SOCK_TEXT_MAX = 128 };	/* longest address text, with its NUL */
 
 /* IPV4:PORT, [IPV6]:PORT, unix:/PATH, unix:@NAME (abstract). No names are looked up. */
 bool sock_parse(const char *text, struct sock_addr *out, struct errbuf *e) MUST_CHECK;
+/* Only from this machine can somebody come there. */
+bool sock_is_local(const struct sock_addr *a);
 void sock_text(const struct sock_addr *a, char out[SOCK_TEXT_MAX]);
 void sock_peer_text(const struct sock_peer *p, char out[SOCK_TEXT_MAX]);
 /* What the above writes, or a proxy: IPV4, IPV4:PORT, IPV6, [IPV6], [IPV6]:PORT, unix: */

@@ -6,14 +6,14 @@
 enum { API_ENVELOPE_BYTES = 320 * 1024 };
 
 static const struct admin_route routes[] = {
-	{ HTTP_GET, "/healthz", admin_healthz },
-	{ HTTP_GET, "/readyz", admin_readyz },
-	{ HTTP_GET, "/status", admin_status },
-	{ HTTP_POST, "/api/publish", api_publish },
-	{ HTTP_POST, "/api/broadcast", api_broadcast },
-	{ HTTP_GET, "/api/channels", api_channels },
-	{ HTTP_GET, "/api/history", api_history },
-	{ HTTP_GET, "/api/presence", api_presence },
+	{ HTTP_GET, "/healthz", true, admin_healthz },
+	{ HTTP_GET, "/readyz", true, admin_readyz },
+	{ HTTP_GET, "/status", false, admin_status },
+	{ HTTP_POST, "/api/publish", false, api_publish },
+	{ HTTP_POST, "/api/broadcast", false, api_broadcast },
+	{ HTTP_GET, "/api/channels", false, api_channels },
+	{ HTTP_GET, "/api/history", false, api_history },
+	{ HTTP_GET, "/api/presence", false, api_presence },
 };
 
 struct admin *admin_of(struct conn *c) {
@@ -24,27 +24,69 @@ static bool method_fits(enum http_method wanted, enum http_method got) {
 	return wanted == got || (wanted == HTTP_GET && got == HTTP_HEAD);
 }
 
-void admin_on_request(struct conn *c, const struct http_request *r, struct slice body) {
-	const struct admin_route *other_method = NULL;
+/* False: refused. */
+static bool admit(const struct admin *a, struct conn *c, const struct http_request *r) {
+	static const char challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\"\r\n";
+	static const char bad_challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\", error=\"invalid_token\"\r\n";
+	struct slice host = http_header_find(r, "Host", NULL);
 
-	if (http_header_find(r, "Origin", NULL).len > 0) {
-		conn_refuse(c, 403, "the admin listener does not answer web pages of other origins", NULL);
-		return;
+	/* Who comes by a unix socket is no browser, and may call us anything. */
+	if (!a->token.is_set && !conn_peer(c)->is_unix && !host_is_own(host) &&
+	    (a->hosts.count == 0 || host_refusal(&a->hosts, host) != NULL)) {
+		stat_add(STAT_hosts_refused, 1);
+		conn_refuse(c, 421, "without an admin_token the admin listener is asked by an address, localhost, or one of the option hosts", NULL);
+		return false;
 	}
+	switch (admin_token_check(&a->token, http_header_find(r, "Authorization", NULL))) {
+	case ADMIN_TOKEN_GOOD:
+		return true;
+	case ADMIN_TOKEN_MISSING:
+		conn_refuse(c, 401, "the admin listener wants Authorization: Bearer with the admin_token", challenge);
+		break;
+	case ADMIN_TOKEN_WRONG:
+		conn_refuse(c, 401, "this is not the admin_token", bad_challenge);
+		break;
+	}
+	stat_add(STAT_admin_refused, 1);
+	return false;
+}
+
+/* The row of this address, for this method if there is one. */
+static const struct admin_route *find_route(const struct http_request *r) {
+	const struct admin_route *found = NULL;
+
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		if (!slice_eq_text(r->path, routes[i].path))
 			continue;
-		if (method_fits(routes[i].method, r->method)) {
-			routes[i].handle(c, r, body);
-			return;
-		}
-		other_method = &routes[i];
+		found = &routes[i];
+		if (method_fits(found->method, r->method))
+			break;
 	}
-	if (other_method != NULL)
-		conn_refuse(c, 405, "this address does not answer that method",
-		    other_method->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
-	else
+	return found;
+}
+
+bool admin_on_head(struct conn *c, const struct http_request *r) {
+	const struct admin_route *route = find_route(r);
+	size_t origins;
+
+	(void)http_header_find(r, "Origin", &origins);
+	if (origins > 0) {
+		conn_refuse(c, 403, "the admin listener does not answer web pages of other origins", NULL);
+		return false;
+	}
+	return (route != NULL && route->is_open) || admit(admin_of(c), c, r);
+}
+
+void admin_on_request(struct conn *c, const struct http_request *r, struct slice body) {
+	const struct admin_route *route = find_route(r);
+
+	if (route == NULL)
 		conn_refuse(c, 404, "there is nothing at this address", NULL);
+	else if (method_fits(route->method, r->method))
+		route->handle(c, r, body);
+	else
+		conn_refuse(c, 405, "this address does not answer that method",
+		    route->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
 }
 
 size_t admin_body_max(const struct http_request *r, void *arg) {
@@ -82,7 +124,7 @@ static int add_part(const char *text, size_t len, void *arg) {
 void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
 	conn_respond(c, &(struct http_response){ .status = status,
 			    .content_type = "application/json",
-			    .extra_headers = "Cache-Control: no-store\r\n",
+			    .extra_headers = "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
 			    .body = json });
 }
 

@@ -2,14 +2,17 @@
  * admin - what the admin listener answers: health, status, the server API
  *
  * Runs in:  the admin process, on top of its own connections and its own hub.
- * Security: no password yet, so it belongs on a trusted address. Requests that a web page sends across origins (they carry an
- *           Origin header) are refused, because a browser on the operator's machine reaches 127.0.0.1 too.
+ * Security: with an admin_token, everything but /healthz and /readyz asks for it. A browser on the operator's machine reaches
+ *           127.0.0.1 too: requests that a web page sends across origins (they carry an Origin header) are refused, and without a
+ *           token those that ask by a name that somebody else may have pointed here.
  */
 #ifndef SERVER_ADMIN_ADMIN_H
 #define SERVER_ADMIN_ADMIN_H
 
 #include "common/svc/config.h"
 #include "common/svc/stats.h"
+#include "server/auth/admin_token.h"
+#include "server/auth/origin.h"
 #include "server/hub/hub.h"
 
 /* Borrows everything for life. */
@@ -17,9 +20,12 @@ struct admin {
 	struct hub *hub;
 	const struct config *config;
 	const struct stats_map *stats;
+	struct admin_token token;
+	struct origin_list hosts;	/* names that may be asked by without a token */
 };
 
 /* A conn_host's callbacks; its arg is a struct admin. */
+bool admin_on_head(struct conn *c, const struct http_request *r);
 void admin_on_request(struct conn *c, const struct http_request *r, struct slice body);
 void admin_on_gone(struct conn *c);
 size_t admin_body_max(const struct http_request *r, void *arg);

@@ -32,6 +32,7 @@ void admin_refuse_result(struct conn *c, enum ipc_result result);
 struct admin_route {
 	enum http_method method;
 	const char *path;
+	bool is_open;		/* asks for no token */
 	void (*handle)(struct conn *c, const struct http_request *r, struct slice body);
 };
 

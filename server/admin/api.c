@@ -12,6 +12,13 @@ enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, A
 
 /* --- publish and broadcast --- */
 
+/* What jansson says, without the piece of the request that it quotes. */
+static struct slice without_quotation(const char *text) {
+	const char *quotation = strstr(text, " near ");
+
+	return quotation != NULL ? slice_of(text, (size_t)(quotation - text)) : slice_text(text);
+}
+
 /* NULL, after a refusal, when the body is not what it should be. Returns owned. */
 static json_t *parse_body(struct conn *c, struct slice body) {
 	/* Numbers as doubles, as in the chat: any integer is valid JSON, and the data is handed on as it stands anyway. */
@@ -24,7 +31,8 @@ static json_t *parse_body(struct conn *c, struct slice body) {
 		json = json_loadb((const char *)body.ptr, body.len, flags, &error);
 
 	if (json == NULL) {
-		snprintf(sentence, sizeof(sentence), "the body is not valid JSON: line %d: %s", error.line, error.text);
+		snprintf(sentence, sizeof(sentence), "the body is not valid JSON: line %d: %.*s", error.line,
+		    SLICE_ARGS(without_quotation(error.text)));
 		conn_refuse(c, 400, sentence, NULL);
 		return NULL;
 	}

@@ -2,6 +2,7 @@
 #include "server/admin/admin_priv.h"
 
 #include "common/base/mem.h"
+#include "server/auth/auth_refusal.h"
 #include "server/proto/chat_errors.h"
 #include "server/proto/proto.h"
 
@@ -131,6 +132,7 @@ static json_t *counters_json(const struct stats_map *m) {
 	json_object_set_new(o, "closed", family_json(m, STAT_closed, 1, CLOSE_REASON_COUNT, close_name_at));
 	json_object_set_new(o, "http_status", family_json(m, STAT_http_status, 0, http_status_count(), http_name_at));
 	json_object_set_new(o, "chat_errors", family_json(m, STAT_chat_errors, 1, CHAT_ERROR_COUNT, chat_error_code));
+	json_object_set_new(o, "auth_refused", family_json(m, STAT_auth_refused, 1, AUTH_REFUSAL_COUNT, auth_refusal_name));
 	return o;
 }
 

@@ -16,6 +16,7 @@
 #include "common/svc/evloop.h"
 #include "common/svc/nets.h"
 #include "common/svc/sock.h"
+#include "server/auth/grant.h"
 #include "server/http/http_request.h"
 #include "server/http/http_response.h"
 #include "server/net/stream.h"
@@ -48,6 +49,8 @@ struct conn_ops {
 
 /* What a process gives to all its connections. */
 struct conn_host {
+	/* A head, before its body is received: false after conn_refuse(). NULL: all are welcome. */
+	bool (*on_head)(struct conn *c, const struct http_request *r);
 	/* A whole request with its body, borrowed until it returns. Answer with conn_respond() or conn_upgrade(), now or later (later:
 	 * conn_set_user + on_gone). */
 	void (*on_request)(struct conn *c, const struct http_request *r, struct slice body);
@@ -78,6 +81,8 @@ size_t conns_count(const struct conns *cs);
 void conns_drain(struct conns *cs, uint64_t spread_ms);
 /* New requests (also upgrades) get 503 with Retry-After; nobody is closed yet. */
 void conns_refuse_new(struct conns *cs, bool is_refusing);
+/* Closes with `token_revoked` whoever has a grant that is no longer in force. */
+void conns_review(struct conns *cs, bool (*is_in_force)(const struct auth_grant *g, void *arg), void *arg);
 void *conns_arg(const struct conns *cs);
 struct evloop *conns_loop(const struct conns *cs);
 struct id_source *conns_ids(struct conns *cs);
@@ -98,6 +103,11 @@ void conn_refuse(struct conn *c, unsigned status, const char *sentence, const ch
 /* Answers 101 and opens. The request has passed ws_handshake_check(). `user` is the front end's and stays its own. */
 void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
     uint32_t max_message_bytes);
+
+/* Takes the grant (or NULL), before or after the upgrade. A WebSocket ends with `token_expired` when its grant does. */
+void conn_set_grant(struct conn *c, struct auth_grant *grant);
+/* Borrowed until another is set; NULL: nobody is asked who he is. */
+const struct auth_grant *conn_grant(const struct conn *c);
 
 /* What the peer takes of what many share, since the upgrade: CONN_PLAIN, or the window bits of messages that are deflated each for
  * itself (it takes plain ones, too). */

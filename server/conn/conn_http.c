@@ -87,15 +87,19 @@ static void add_json_text(struct buf *b, const char *text) {
 	buf_add_u8(b, '"');
 }
 
+/* A refusal is nobody's page, and for this request alone. */
+#define REFUSAL_HEADERS \
+	"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" \
+	"Referrer-Policy: no-referrer\r\n"
+
 static void refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence,
     const char *extra_headers) {
 	struct http_response response = { .status = status,
 		.content_type = "application/json",
-		.extra_headers = extra_headers,
 		.is_head = c->is_head,
 		.close = true };
 	char detail[CONN_DETAIL_MAX];
-	struct buf body;
+	struct buf body, headers;
 
 	if (!conn_is_http(c))
 		return;
@@ -103,11 +107,17 @@ static void refuse(struct conn *c, enum close_reason reason, unsigned status, co
 	buf_addf(&body, "{\"status\":%u,\"error\":", status);
 	add_json_text(&body, sentence);
 	buf_add_text(&body, "}\n");
+	buf_init(&headers, RESPONSE_HEAD_BYTES);
+	buf_add_text(&headers, REFUSAL_HEADERS);
+	buf_add_text(&headers, extra_headers != NULL ? extra_headers : "");
+	buf_add_u8(&headers, '\0');
 	response.body = buf_slice(&body);
+	response.extra_headers = headers.failed ? extra_headers : (const char *)headers.data;
 	snprintf(detail, sizeof(detail), "%u %s", status, sentence);
 	conn_set_reason(c, reason, detail);
 	if (answer(c, &response))
 		conn_linger(c);
+	buf_fini(&headers);
 	buf_fini(&body);
 }
 
@@ -149,7 +159,7 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 	buf_init(&b, RESPONSE_HEAD_BYTES);
 	ws_reader_init(&c->reader, max_message_bytes);
 	is_deflate = conn_deflate_agree(c, r, &deflate);
-	ws_handshake_accept(r, SLICE_EMPTY, is_deflate ? &deflate : NULL, &b);
+	ws_handshake_accept(r, ws_handshake_protocol(r), is_deflate ? &deflate : NULL, &b);
 	conn_queue(c, rcbuf_copy(buf_slice(&b)));
 	buf_fini(&b);
 	c->ops = ops;
@@ -183,6 +193,8 @@ static bool admit(struct conn *c, const struct http_request *r) {
 		conn_refuse(c, 417, "No expectation but 100-continue can be met.", NULL);
 		return false;
 	}
+	if (c->cs->host.on_head != NULL && !c->cs->host.on_head(c, r))
+		return false;
 	if (r->content_length > 0 && r->content_length > c->cs->host.body_max(r, c->cs->host.arg)) {
 		conn_refuse(c, 413, "The body is larger than what is accepted here.", NULL);
 		return false;

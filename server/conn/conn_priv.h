@@ -8,6 +8,7 @@
  * conn_http.c  requests and responses
  * conn_ws.c    frames in and out, the close handshake
  * conn_deflate.c  what is compressed on its way out
+ * conn_grant.c whose it is, and how long
  * conn_log.c   its lines in the log
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
@@ -65,6 +66,7 @@ struct conn {
 	struct conns *cs;
 	void *user;
 	struct conn_side *side;		/* owned; NULL most of the time */
+	struct auth_grant *grant;	/* held; NULL: nobody is asked who he is */
 	uint64_t id : 48, close_code : 16;
 	uint64_t start_ms : 48, state : 8, reason : 8;
 	uint64_t bytes_in, bytes_out;
@@ -187,6 +189,10 @@ bool conn_deflate_message(struct conn *c, struct slice message, struct slice *de
  * memory. */
 struct rcbuf *conn_deflate_frames(struct conn *c, const struct rcbuf *frames);
 void conn_deflate_count(struct conns *cs);
+
+/* --- conn_grant.c --- */
+/* When its grant expires, or is to be looked at again. */
+uint64_t conn_grant_due(const struct conn *c, uint64_t now);
 
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */

@@ -34,8 +34,8 @@ static bool is_in(uint8_t c, unsigned what) {
 		return is_alnum(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
 	case IN_TARGET: /* Wider than RFC 3986: browsers send |, {, [ as they are. A fragment is never sent. */
 		return c > 0x20 && c < 0x7f && !is_one_of(c, "\"#<>");
-	case IN_HOST: /* RFC 3986, 3.2.2, and the port */
-		return is_alnum(c) || is_one_of(c, "-._~!$&'()*+,;=%:[]");
+	case IN_HOST: /* RFC 3986, 3.2.2 */
+		return is_alnum(c) || is_one_of(c, "-._~!$&'()*+,;=%");
 	default: /* RFC 9110, 5.5 */
 		return (c >= 0x20 && c != 0x7f) || c == '\t';
 	}
@@ -153,19 +153,17 @@ static enum http_parse_result take_version(struct cursor *c, struct http_request
 
 /* After the line of a header: those that decide where the body ends must be beyond doubt (request smuggling). */
 static enum http_parse_result check_header(struct cursor *c, struct http_request *out, const struct http_header *h) {
-	uint64_t length;
 	size_t earlier;
 
 	if (slice_eq_nocase(h->name, "transfer-encoding"))
 		return bad(c, 501, "Transfer-Encoding is not supported, send a Content-Length");
 	if (!slice_eq_nocase(h->name, "content-length"))
 		return HTTP_PARSE_DONE;
-	if (!slice_to_u64(h->value, &length))
-		return bad(c, 400, "Content-Length is not a number");
 	(void)http_header_find(out, "content-length", &earlier);
-	if (earlier > 0 && length != out->content_length)
-		return bad(c, 400, "two Content-Length headers contradict each other");
-	out->content_length = length;
+	if (earlier > 0)
+		return bad(c, 400, "there is more than one Content-Length header");
+	if (!slice_to_u64(h->value, &out->content_length))
+		return bad(c, 400, "Content-Length is not a number");
 	return HTTP_PARSE_DONE;
 }
 
@@ -222,6 +220,26 @@ static enum http_parse_result take_headers(struct cursor *c, struct http_request
 	return result;
 }
 
+/* A name or an address, in brackets if it has colons of its own, and perhaps a port. */
+static bool is_host(struct slice host) {
+	const uint8_t *end, *at = host.ptr;
+	bool has_bracket = host.len > 0 && *at == '[';
+
+	if (host.len == 0)
+		return true;
+	end = at + host.len;
+	at += has_bracket;
+	while (at < end && (is_in(*at, IN_HOST) || (has_bracket && *at == ':')))
+		at++;
+	if (has_bracket && (at == end || *at++ != ']'))
+		return false;
+	if (at < end && *at++ != ':')
+		return false;
+	while (at < end && *at >= '0' && *at <= '9')
+		at++;
+	return at == end;
+}
+
 /* RFC 9112, 3.2 */
 static enum http_parse_result check_host(struct cursor *c, const struct http_request *r) {
 	size_t count;
@@ -231,11 +249,7 @@ static enum http_parse_result check_host(struct cursor *c, const struct http_req
 		return bad(c, 400, "there is more than one Host header");
 	if (count == 0 && r->minor_version == 1)
 		return bad(c, 400, "the Host header is missing");
-	for (size_t i = 0; i < host.len; i++) {
-		if (!is_in(host.ptr[i], IN_HOST))
-			return bad(c, 400, "the Host header is malformed");
-	}
-	return HTTP_PARSE_DONE;
+	return is_host(host) ? HTTP_PARSE_DONE : bad(c, 400, "the Host header is malformed");
 }
 
 /* RFC 9112, 9.3 */

@@ -4,7 +4,7 @@
  * Does:      find the end of the head, take it apart, refuse what is malformed or ambiguous.
  * Does not:  bodies, I/O, allocate, log. Pure. Input: hostile.
  * Refuses:   more than HTTP_HEAD_MAX bytes or HTTP_HEADERS_MAX headers (431), a bare CR or LF, blanks before the colon, folded lines,
- *            control characters, Transfer-Encoding (501), contradictory Content-Length (400), HTTP/1.1 without exactly one Host (400),
+ *            control characters, Transfer-Encoding (501), more than one Content-Length (400), HTTP/1.1 without exactly one Host (400),
  *            another HTTP version (505), a target that is not in origin form, or too long (414).
  */
 #ifndef SERVER_HTTP_HTTP_REQUEST_H

@@ -43,6 +43,8 @@ void http_response_write(const struct http_response *r, struct buf *out) {
 		buf_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", r->content_type, r->body.len);
 	else if (!is_bodyless(r->status))
 		buf_add_text(out, "Content-Length: 0\r\n");
+	/* What it is stands in Content-Type, whatever it looks like. */
+	buf_add_text(out, "X-Content-Type-Options: nosniff\r\n");
 	if (r->extra_headers != NULL)
 		buf_add_text(out, r->extra_headers);
 	/* Also said when it is open, because that is not the default of HTTP/1.0 clients (RFC 9112, 9.3). */

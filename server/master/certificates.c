@@ -1,80 +1,44 @@
 /* certificates - reading, trying and keeping certificates and keys */
 #include "server/master/certificates.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
+#include "server/master/secret_file.h"
 #include "server/net/tls.h"
-#include "server/net/tls_bundle.h"
+#include "common/base/bundle.h"
 #include "server/net/tls_self_signed.h"
 
-enum { FILE_BYTES_MAX = 1 << 20, READ_BYTES = 4096, SUMMARY_BYTES_MAX = 4096 };
+enum { PEM_BYTES_MAX = 4096, SUMMARY_BYTES_MAX = 4096 };
 
 static bool is_wanted(const struct config *config) {
 	return config->tls_listen.count > 0;
 }
 
-static bool read_all(const char *file, struct buf *out, struct errbuf *e) {
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : 1;
-
-	while (n > 0) {
-		uint8_t *at = buf_reserve(out, READ_BYTES);
-
-		if (at == NULL) {
-			close(fd);
-			return errbuf_set(e, "%.300s: more than %d bytes", file, FILE_BYTES_MAX);
-		}
-		n = read(fd, at, READ_BYTES);
-		out->len += n > 0 ? (size_t)n : 0;
-	}
-	if (n < 0)
-		errbuf_set(e, "%.300s: %s", file, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return n == 0;
-}
-
-static bool add_file(struct buf *bundle, enum tls_part part, const char *file, struct errbuf *e) {
-	struct buf bytes;
-	bool is_read;
-
-	buf_init(&bytes, FILE_BYTES_MAX + READ_BYTES);
-	is_read = read_all(file, &bytes, e);
-	if (is_read)
-		tls_bundle_add(bundle, part, buf_slice(&bytes));
-	tls_bundle_fini(&bytes);
-	return is_read;
-}
-
 static bool add_self_signed(struct certificates *c, struct buf *bundle, struct errbuf *e) {
 	if (c->self[0].len == 0) {
-		buf_init(&c->self[0], READ_BYTES);
-		buf_init(&c->self[1], READ_BYTES);
+		buf_init(&c->self[0], PEM_BYTES_MAX);
+		buf_init(&c->self[1], PEM_BYTES_MAX);
 		if (!tls_self_signed_make(&c->self[0], &c->self[1], e))
 			return false;
 	}
-	tls_bundle_add(bundle, TLS_PART_NAME, slice_text("tls_self_signed"));
-	tls_bundle_add(bundle, TLS_PART_CERTIFICATE, buf_slice(&c->self[0]));
-	tls_bundle_add(bundle, TLS_PART_KEY, buf_slice(&c->self[1]));
+	bundle_add(bundle, TLS_PART_NAME, slice_text("tls_self_signed"));
+	bundle_add(bundle, TLS_PART_CERTIFICATE, buf_slice(&c->self[0]));
+	bundle_add(bundle, TLS_PART_KEY, buf_slice(&c->self[1]));
 	return true;
 }
 
 static bool collect(struct certificates *c, const struct config *config, struct buf *bundle, struct errbuf *e) {
 	if (config->tls_self_signed == SWITCH_ON && !add_self_signed(c, bundle, e))
 		return false;
-	if (config->tls_client_ca[0] != '\0' && !add_file(bundle, TLS_PART_CLIENT_CA, config->tls_client_ca, e))
+	if (config->tls_client_ca[0] != '\0' && !secret_file_add(bundle, TLS_PART_CLIENT_CA, config->tls_client_ca, e))
 		return false;
 	for (size_t i = 0; i < config->tls_certificate.count; i++) {
-		tls_bundle_add(bundle, TLS_PART_NAME, slice_text(config->tls_certificate.item[i]));
-		if (!add_file(bundle, TLS_PART_CERTIFICATE, config->tls_certificate.item[i], e) ||
-		    !add_file(bundle, TLS_PART_KEY, config->tls_key.item[i], e))
+		bundle_add(bundle, TLS_PART_NAME, slice_text(config->tls_certificate.item[i]));
+		if (!secret_file_add(bundle, TLS_PART_CERTIFICATE, config->tls_certificate.item[i], e) ||
+		    !secret_file_add(bundle, TLS_PART_KEY, config->tls_key.item[i], e))
 			return false;
-		if (i < config->tls_ocsp_file.count && !add_file(bundle, TLS_PART_OCSP, config->tls_ocsp_file.item[i], e))
+		if (i < config->tls_ocsp_file.count && !secret_file_add(bundle, TLS_PART_OCSP, config->tls_ocsp_file.item[i], e))
 			return false;
 	}
-	return !bundle->failed || errbuf_set(e, "the certificates have more than %d bytes together", TLS_BUNDLE_MAX);
+	return !bundle->failed || errbuf_set(e, "the certificates have more than %d bytes together", BUNDLE_MAX);
 }
 
 /* As a worker will use it. */
@@ -96,7 +60,7 @@ static bool read_ticket_keys(const struct config *config, struct buf *keys, stru
 
 	if (file[0] == '\0')
 		return true;
-	if (!read_all(file, keys, e))
+	if (!secret_file_read(file, keys, e))
 		return false;
 	return tls_tickets_check(buf_slice(keys), &why) || errbuf_set(e, "%.300s: %.200s", file, why.text);
 }
@@ -124,18 +88,18 @@ bool certificates_reload(struct certificates *c, const struct config *config, ui
 
 	if (c->tickets == NULL)
 		return true;
-	buf_init(&bundle, TLS_BUNDLE_MAX);
+	buf_init(&bundle, BUNDLE_MAX);
 	buf_init(&summary, SUMMARY_BYTES_MAX);
-	buf_init(&keys, FILE_BYTES_MAX + READ_BYTES);
+	buf_init(&keys, SECRET_FILE_ROOM);
 	is_good = collect(c, config, &bundle, e) && try_bundle(&bundle, &summary, e) && read_ticket_keys(config, &keys, e);
 	if (is_good) {
 		swap(&c->bundle, &bundle);
 		swap(&c->summary, &summary);
 		use_ticket_keys(c, config, &keys, now_ms);
 	}
-	tls_bundle_fini(&bundle);
+	bundle_fini(&bundle);
 	buf_fini(&summary);
-	tls_bundle_fini(&keys);
+	bundle_fini(&keys);
 	return is_good;
 }
 
@@ -154,9 +118,9 @@ void certificates_step(struct certificates *c, const struct config *config, uint
 }
 
 void certificates_close(struct certificates *c) {
-	tls_bundle_fini(&c->bundle);
-	tls_bundle_fini(&c->self[0]);
-	tls_bundle_fini(&c->self[1]);
+	bundle_fini(&c->bundle);
+	bundle_fini(&c->self[0]);
+	bundle_fini(&c->self[1]);
 	buf_fini(&c->summary);
 	tls_tickets_free(&c->tickets);
 }

@@ -12,7 +12,7 @@
 
 /* Zeroed at the start: no TLS. */
 struct certificates {
-	struct buf bundle;		/* see tls_bundle.h */
+	struct buf bundle;		/* see bundle.h */
 	struct buf self[2];		/* certificate and key of tls_self_signed, which live as long as this process */
 	struct tls_tickets *tickets;
 	uint64_t rotate_due_ms;		/* 0: the keys come from a file */

@@ -6,7 +6,9 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "common/base/bundle.h"
 #include "common/svc/log.h"
+#include "server/auth/origin.h"
 
 enum { FILE_BYTES_MAX = 1 << 20 };
 
@@ -130,7 +132,7 @@ static bool read_file(const char *file, struct buf *out, struct errbuf *e) {
 
 		if (at == NULL) {
 			close(fd);
-			return errbuf_set(e, "%s: a configuration file has at most %d bytes", file, FILE_BYTES_MAX);
+			return errbuf_set(e, "%s: more than %d bytes", file, FILE_BYTES_MAX);
 		}
 		got = read(fd, at, 65536);
 		if (got <= 0)
@@ -150,7 +152,7 @@ static bool load_file(struct config *c, const char *file, struct errbuf *e) {
 
 	buf_init(&text, FILE_BYTES_MAX + 65536);
 	is_loaded = read_file(file, &text, e) && config_file_parse(c, file, buf_slice(&text), e);
-	buf_fini(&text);
+	bundle_fini(&text);
 	return is_loaded;
 }
 
@@ -162,6 +164,19 @@ static bool load_setting(struct config *c, const char *setting, struct errbuf *e
 		return errbuf_set(e, "-o %.100s: want NAME=VALUE", setting);
 	if (!config_set(c, slice_of(setting, (size_t)(is - setting)), slice_text(is + 1), &why))
 		return errbuf_set(e, "-o: %.450s", why.text);
+	return true;
+}
+
+static bool check_lists(const struct config *c, struct errbuf *e) {
+	struct origin_list list;
+	struct errbuf why;
+
+	if (!origins_init(&list, c->origins.item, c->origins.count, &why))
+		return errbuf_set(e, "origins: %.400s", why.text);
+	origin_list_fini(&list);
+	if (!hosts_init(&list, c->hosts.item, c->hosts.count, &why))
+		return errbuf_set(e, "hosts: %.400s", why.text);
+	origin_list_fini(&list);
 	return true;
 }
 
@@ -178,7 +193,33 @@ bool config_load(struct config *out, const struct config_source *source, struct 
 	if (out->tls_self_signed == SWITCH_ON && out->tls_listen.count == 0 &&
 	    !config_set(out, slice_text("tls_listen"), slice_text("0.0.0.0:8443"), e))
 		return false;
-	return config_check(out, e);
+	return config_check(out, e) && check_lists(out, e);
+}
+
+bool config_load_admin_token(const struct config *c, struct admin_token *out, struct errbuf *e) {
+	const char *file = c->admin_token_file;
+	struct errbuf why;
+	struct buf text;
+	bool is_good;
+
+	*out = (struct admin_token){ .is_set = false };
+	if (c->admin_token[0] != '\0')
+		return admin_token_set(out, slice_text(c->admin_token), &why) || errbuf_set(e, "admin_token: %.200s", why.text);
+	if (file[0] == '\0')
+		return true;
+	buf_init(&text, FILE_BYTES_MAX + 65536);
+	is_good = read_file(file, &text, &why);
+	if (!is_good)
+		errbuf_set(e, "admin_token_file: %.400s", why.text);
+	else if (!admin_token_set(out, buf_slice(&text), &why))
+		is_good = errbuf_set(e, "admin_token_file: %.300s: %.150s", file, why.text);
+	bundle_fini(&text);
+	return is_good;
+}
+
+void config_source_wipe(const struct config_source *source) {
+	for (size_t i = 0; i < source->setting_count; i++)
+		explicit_bzero(source->settings[i], strlen(source->settings[i]));
 }
 
 void config_warn(const struct config_source *source) {

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "common/base/bundle.h"
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
 #include "server/worker/worker.h"
@@ -57,11 +58,18 @@ static int sealed_config(const struct config *c, struct errbuf *e) {
 	buf_init(&lines, 1 << 20);
 	config_write_lines(c, &lines);
 	fd = proc_sealed_fd("herold-config", lines.data, lines.len, e);
-	buf_fini(&lines);
+	bundle_fini(&lines);
 	return fd;
 }
 
 /* --- in the child --- */
+
+/* What the master keeps for reloads. Who needs a secret gets that one. */
+static void forget_secrets(const struct launcher *l) {
+	proc_wipe_environment(CONFIG_ENVIRONMENT_PREFIX);
+	config_source_wipe(l->source);
+	config_forget_secrets(l->config);
+}
 
 static void become_child(const struct launcher *l, const struct child *c) {
 	char name[CHILD_NAME_MAX], title[CHILD_NAME_MAX + 16];
@@ -80,6 +88,8 @@ static void become_child(const struct launcher *l, const struct child *c) {
 	log_follow(&l->stats->host.log_level, &l->stats->host.log_format);
 	if (!proc_die_with_parent(l->master_pid))
 		_exit(HEROLD_EXIT_FAILED);
+	proc_no_new_privileges();
+	forget_secrets(l);
 	for (size_t i = 0; i < l->child_count; i++) {
 		if (l->children[i].control_fd >= 0)
 			close(l->children[i].control_fd);
@@ -113,8 +123,11 @@ NORETURN static void run_forked(struct launcher *l, const struct child *c, int c
 	if (c->kind == PROCESS_WORKER) {
 		h.certificates = buf_slice(&l->certificates->bundle);
 		h.tickets = l->certificates->tickets;
+		h.auth = &l->credentials->bundle;
 	} else {
 		certificates_close(l->certificates);
+		credentials_close(l->credentials);
+		h.admin_token = *l->admin_token;
 	}
 	close(l->broker_fd);
 	close(l->stats_fd);

@@ -9,13 +9,18 @@
 #include "common/svc/config.h"
 #include "server/master/certificates.h"
 #include "server/master/child.h"
+#include "server/master/config_file.h"
+#include "server/master/credentials.h"
 #include "server/master/listeners.h"
 
 /* What children get; all of it belongs to the master. */
 struct launcher {
-	const struct config *config;
+	struct config *config;
+	const struct config_source *source;
+	const struct admin_token *admin_token;
 	struct listeners *listeners;
 	struct certificates *certificates;
+	struct credentials *credentials;
 	struct stats_map *stats;
 	int stats_fd;
 	struct sock_addr broker;

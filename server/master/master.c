@@ -27,9 +27,11 @@ enum phase { PHASE_START = 0, PHASE_SERVE, PHASE_PREDRAIN, PHASE_DRAIN, PHASE_AD
 struct master {
 	struct config *config;
 	const struct config_source *source;
+	struct admin_token admin_token;
 	struct launcher launch;
 	struct listeners listeners;
 	struct certificates certificates;
+	struct credentials credentials;
 	struct child *children;		/* the broker, the workers, admin */
 	size_t child_count;
 	enum phase phase;
@@ -308,48 +310,87 @@ static void log_certificates(const struct master *m) {
 		log_line(LOG_INFO, "certificates in use", LF_SLICE("certificates", buf_slice(&m->certificates.summary)));
 }
 
-/* Those just read: to all workers. Who is started later inherits them. */
-static void use_certificates(struct master *m, struct config *fresh) {
-	struct buf *bundle = &m->certificates.bundle;
+static void log_credentials(const struct master *m) {
+	if (m->config->auth != AUTH_MODE_NONE)
+		log_line(LOG_INFO, "tokens are asked for", LF_SLICE("accepted", buf_slice(&m->credentials.summary)));
+}
+
+/* What was just read: to all workers. Who is started later inherits it. */
+static void hand_over(struct master *m, enum process_kind kind, enum control_byte what, struct slice bundle) {
 	struct errbuf e;
 	int fd;
 
-	config_swap_tls(m->config, fresh);
-	if (bundle->len == 0)
+	if (bundle.len == 0)
 		return;
-	fd = proc_sealed_fd("herold-certificates", bundle->data, bundle->len, &e);
+	fd = proc_sealed_fd("herold-secrets", bundle.ptr, bundle.len, &e);
 	if (fd < 0) {
-		log_line(LOG_ERROR, "new certificates cannot be handed over", LF_TEXT("error", e.text));
+		log_line(LOG_ERROR, "new secrets cannot be handed over", LF_TEXT("error", e.text));
 		return;
 	}
 	for (size_t i = 0; i < m->child_count; i++) {
-		if (m->children[i].kind == PROCESS_WORKER)
-			control_with(&m->children[i], CONTROL_CERTIFICATES, m->children[i].slot, fd);
+		if (m->children[i].kind == kind)
+			control_with(&m->children[i], what, m->children[i].slot, fd);
 	}
 	close(fd);
+}
+
+/* Takes *fresh, which was tried, and leaves what was there before in it. */
+static void use_secrets(struct master *m, struct credentials *fresh) {
+	struct credentials old = m->credentials;
+
+	m->credentials = *fresh;
+	*fresh = old;
+	hand_over(m, PROCESS_WORKER, CONTROL_CERTIFICATES, buf_slice(&m->certificates.bundle));
+	hand_over(m, PROCESS_WORKER, CONTROL_AUTH, buf_slice(&m->credentials.bundle));
 	log_certificates(m);
+	log_credentials(m);
+}
+
+/* In the mode that is in force; another one would need a restart. */
+static bool reload_credentials(const struct master *m, struct config *fresh, struct credentials *out, struct errbuf *e) {
+	int wanted = fresh->auth;
+	bool is_good;
+
+	fresh->auth = m->config->auth;
+	is_good = credentials_open(out, fresh, e);
+	fresh->auth = wanted;
+	return is_good;
+}
+
+/* One that is there no more stays: without it, the listener would be open to everybody. */
+static void use_admin_token(struct master *m, const struct admin_token *fresh) {
+	if (!fresh->is_set)
+		return;
+	m->admin_token = *fresh;
+	hand_over(m, PROCESS_ADMIN, CONTROL_AUTH, slice_of(fresh->digest, sizeof(fresh->digest)));
 }
 
 static void on_reload(struct master *m, int signo) {
+	struct credentials credentials = { .bundle = { 0 } };
 	struct buf now_valid, needs_restart;
+	struct admin_token admin_token;
 	struct config fresh;
 	struct errbuf e;
 
 	(void)signo;
 	buf_init(&now_valid, 4096);
 	buf_init(&needs_restart, 4096);
-	if (config_load(&fresh, m->source, &e) && certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
+	/* Certificates last, because they are in use with that: all or nothing. */
+	if (config_load(&fresh, m->source, &e) && config_load_admin_token(&fresh, &admin_token, &e) &&
+	    reload_credentials(m, &fresh, &credentials, &e) &&
+	    certificates_reload(&m->certificates, &fresh, now_ms(), &e)) {
 		config_add_changes(m->config, &fresh, true, &now_valid);
 		config_add_changes(m->config, &fresh, false, &needs_restart);
-		m->config->log_level = fresh.log_level;
-		m->config->log_format = fresh.log_format;
+		config_swap_reloadable(m->config, &fresh);
 		set_log(m);
-		use_certificates(m, &fresh);
+		use_secrets(m, &credentials);
+		use_admin_token(m, &admin_token);
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {
 		log_line(LOG_ERROR, "the configuration was read again and refused; the old one stays", LF_TEXT("error", e.text));
 	}
+	credentials_close(&credentials);
 	config_fini(&fresh);
 	buf_fini(&now_valid);
 	buf_fini(&needs_restart);
@@ -408,9 +449,14 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	int slots = slots_wanted(m->config), block;
 
 	proc_set_title("herold: master");
-	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !listeners_open(&m->listeners, m->config, slots, e))
+	proc_set_core_dumps(m->config->core_dumps == SWITCH_ON);
+	if (!config_load_admin_token(m->config, &m->admin_token, e))
 		return false;
-	m->launch = (struct launcher){ .config = m->config, .listeners = &m->listeners, .certificates = &m->certificates, .stats_fd = -1, .broker_fd = -1,
+	if (!certificates_open(&m->certificates, m->config, now_ms(), e) || !credentials_open(&m->credentials, m->config, e) ||
+	    !listeners_open(&m->listeners, m->config, slots, e))
+		return false;
+	m->launch = (struct launcher){ .config = m->config, .source = m->source, .admin_token = &m->admin_token,
+		.listeners = &m->listeners, .certificates = &m->certificates, .credentials = &m->credentials, .stats_fd = -1, .broker_fd = -1,
 		.master_pid = (int)getpid() };
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
@@ -434,6 +480,7 @@ static bool master_open(struct master *m, struct errbuf *e) {
 
 static void master_close(struct master *m) {
 	certificates_close(&m->certificates);
+	credentials_close(&m->credentials);
 	listeners_close(&m->listeners);
 	if (m->launch.stats_fd >= 0)
 		close(m->launch.stats_fd);
@@ -548,6 +595,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	if (master_open(&m, &e)) {
 		log_file_limit(&m, files, inherited);
 		log_certificates(&m);
+		log_credentials(&m);
 		master_loop(&m, &set);
 		log_line(LOG_INFO, "stopped", LF_I("status", m.exit_status));
 	} else {

@@ -18,7 +18,7 @@
 #include "common/base/htab.h"
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
-#include "server/net/tls_bundle.h"
+#include "common/base/bundle.h"
 
 enum { NAME_MAX_BYTES = 255, IV_BYTES = 16, TICKETS_PER_HANDSHAKE = 1 };
 
@@ -356,7 +356,7 @@ static SSL_CTX *new_context(struct tls *t, struct slice client_ca) {
 	/* An end without close_notify is an end; WebSocket and HTTP say themselves where they end. */
 	SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	    SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	if (t->settings.use_kernel && kernel_has_tls())
+	if (t->settings.use_kernel)
 		SSL_CTX_set_options(context, SSL_OP_ENABLE_KTLS);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One recv for all records that are there; the buffer is released all the same. */
@@ -370,10 +370,10 @@ static SSL_CTX *new_context(struct tls *t, struct slice client_ca) {
 /* --- a set from a bundle --- */
 
 static struct slice find_part(struct slice bundle, enum tls_part wanted) {
-	enum tls_part part;
+	uint8_t part;
 	struct slice bytes;
 
-	while (tls_bundle_next(&bundle, &part, &bytes)) {
+	while (bundle_next(&bundle, &part, &bytes)) {
 		if (part == wanted)
 			return bytes;
 	}
@@ -392,7 +392,7 @@ static bool add_certificate(struct tls *t, struct certificate_set *set, struct s
 	return client_ca.len == 0 || use_client_ca(t, context, client_ca, e);
 }
 
-static bool use_part(struct tls *t, struct certificate_set *set, enum tls_part part, struct slice bytes, struct slice client_ca,
+static bool use_part(struct tls *t, struct certificate_set *set, uint8_t part, struct slice bytes, struct slice client_ca,
     struct errbuf *e) {
 	struct certificate *last = set->count > 0 ? &set->item[set->count - 1] : NULL;
 
@@ -416,13 +416,13 @@ static bool use_part(struct tls *t, struct certificate_set *set, enum tls_part p
 
 static bool set_init(struct tls *t, struct certificate_set *set, struct slice bundle, struct errbuf *e) {
 	struct slice client_ca = find_part(bundle, TLS_PART_CLIENT_CA), bytes;
-	enum tls_part part;
+	uint8_t part;
 
 	*set = (struct certificate_set){ .count = 0 };
 	htab_init(&set->names, name_key);
 	errbuf_set(e, "there is no certificate");
 	ERR_clear_error();
-	while (tls_bundle_next(&bundle, &part, &bytes)) {
+	while (bundle_next(&bundle, &part, &bytes)) {
 		if (!use_part(t, set, part, bytes, client_ca, e))
 			return false;
 	}
@@ -441,6 +441,8 @@ struct tls *tls_new(struct slice bundle, const struct tls_settings *settings, st
 	if (staple_index < 0)
 		staple_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_staple);
 	t->settings = *settings;
+	/* Asked once: later this process may be in a sandbox. */
+	t->settings.use_kernel = settings->use_kernel && kernel_has_tls();
 	t->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	if (t->ticket_cipher == NULL || !set_init(t, &t->set, bundle, e))
 		tls_free(&t);

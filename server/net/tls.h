@@ -3,7 +3,7 @@
  *
  * Does:      TLS 1.2 and 1.3, the certificate by the name that the client asks for (SNI), ALPN http/1.1, resumption by tickets only,
  *            OCSP stapling, client certificates; certificates replaced while connections live on.
- * Does not:  read files (tls_bundle), move bytes (stream_tls).
+ * Does not:  read files, move bytes (stream_tls).
  * Lifetime:  owned by its process; ends after its streams.
  */
 #ifndef SERVER_NET_TLS_H
@@ -15,6 +15,15 @@
 
 struct ssl_st;
 struct tls;
+
+/* Parts of the bundle that it is made from. What belongs to a certificate follows its name. */
+enum tls_part {
+	TLS_PART_NAME = 1,	/* what errors and the log call the next certificate: its file */
+	TLS_PART_CERTIFICATE,	/* PEM: the certificate and its chain */
+	TLS_PART_KEY,		/* PEM */
+	TLS_PART_OCSP,		/* DER: the response to be stapled */
+	TLS_PART_CLIENT_CA,	/* PEM: who may sign clients; of all, not of one certificate */
+};
 
 struct tls_settings {
 	const struct tls_tickets *tickets;	/* borrowed as long as there are connections; NULL: no resumption */

@@ -11,7 +11,7 @@ const app = byId('app')
 const welcome = byId('welcome')
 const textBox = byId('text')
 
-let identity = null		// { userId, name, resume, rooms, room }; the resume secret makes a reload the same user
+let identity = null		// { userId, name, resume, token, rooms, room }; the resume secret, or a token, makes a reload the same user
 let client = null
 let retryAt = 0
 let wasOnline = false
@@ -39,6 +39,18 @@ function keepIdentity() {
 
 function newUserId() {
 	return Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+/* Of a link with ?token=..: the token says who one is, and does not stay in the address. */
+function takeToken() {
+	const address = new URL(location.href)
+	const token = address.searchParams.get('token')
+
+	if (token !== null) {
+		address.searchParams.delete('token')
+		history.replaceState(null, '', address)
+	}
+	return token ?? undefined
 }
 
 /* Rooms have no blanks in their names. */
@@ -70,11 +82,15 @@ function showWelcome(error = '') {
 	document.title = 'Herold'
 }
 
+function showMe() {
+	byId('my-name').textContent = identity.name
+	paintAvatar(byId('my-avatar'), identity.userId, identity.name)
+}
+
 function enterChat() {
 	welcome.hidden = true
 	app.hidden = false
-	byId('my-name').textContent = identity.name
-	paintAvatar(byId('my-avatar'), identity.userId, identity.name)
+	showMe()
 	for (const name of identity.rooms)
 		addRoom(name)
 	showRoom(identity.room)
@@ -86,7 +102,8 @@ function start() {
 	const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:'
 
 	client = connect(`${scheme}//${location.host}/ws`, {
-		userId: identity.userId, name: identity.name, resume: identity.resume, room: identity.rooms[0],
+		...(identity.token !== undefined ? { token: identity.token } : { userId: identity.userId, name: identity.name, resume: identity.resume }),
+		room: identity.rooms[0],
 	})
 	for (const name of identity.rooms)
 		client.join(name)
@@ -124,7 +141,8 @@ byId('welcome-form').addEventListener('submit', (event) => {
 const handlers = {
 	state: showState,
 	login(m) {
-		identity.resume = m.resume
+		Object.assign(identity, { userId: m.userId, name: m.name, resume: m.resume })
+		showMe()
 		wasOnline = true
 		refusal = ''
 	},
@@ -515,9 +533,13 @@ byId('composer').addEventListener('submit', (event) => {
 
 // --- start ---
 
+const token = takeToken()
+
 identity = takeIdentity()
 if (roomOfAddress() !== '')
 	byId('room').value = roomOfAddress()
+if (token !== undefined)
+	identity = { userId: '', name: '', token, rooms: [roomOfAddress() || 'lobby'], room: roomOfAddress() || 'lobby' }
 if (identity !== null)
 	enterChat()
 else

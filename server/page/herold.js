@@ -14,8 +14,11 @@
  *   entered   login_ok, join_ok or subscribe_ok, after the missed messages in it were given out. `fresh`: the first time
  *   outbox    { ref, status: 'pending' | 'sent' | 'failed', code?, reason?, ...the message }
  *   reset     { room | channel, ... } some messages of it may have been missed and are not to be had this way
- *   denied    { code, message } the login was refused; the client is closed
+ *   denied    { code, message } the login or the token was refused; the client is closed
  *   refused   { status, message } the server did not take the connection; the client goes on trying
+ *
+ * Where the server asks for tokens, give one as `token`: a text, or a function (also async) that gets a new one from your backend. It
+ * is called for each connection, and again before the token expires. userId and name are then those of the token.
  *   fault     { code, message } an error of the server that belongs to nothing else
  */
 
@@ -25,6 +28,7 @@ const CLOSED_TOO_BIG = 1009
 
 const DEFAULTS = {
 	name: 'guest',
+	token: undefined,		// see above
 	room: undefined,		// joined by the login; the server's default room without it
 	resume: undefined,		// the secret of an earlier login; a new one without it
 	minDelayMs: 500,		// before the first new attempt to connect: a random time up to this; then twice as much ...
@@ -49,6 +53,15 @@ function randomText(count) {
 	return Array.from(bytes, (b) => ALPHABET[b & 63]).join('')
 }
 
+/* The sentence in the JSON of a refusal; what is no such JSON, as it is. */
+function reasonIn(text) {
+	try {
+		return JSON.parse(text).error ?? text
+	} catch {
+		return text
+	}
+}
+
 const randomId = () => randomText(16)
 /* Without good randomness (node 18 hides it) the server makes the secret. */
 const randomSecret = () => (globalThis.crypto === undefined ? undefined : randomText(22))
@@ -71,12 +84,17 @@ class Client {
 	#places = new Map()
 	#requests = new Map()
 	#outbox = []
+	#token				// the one that the function gave last
+	#asked = null			// the call for a token that is under way
 	#ownIds = new Map()		// id of an acknowledged message that has not come back yet -> its ref
 
 	constructor(url, options) {
 		this.#url = String(url)
 		this.#options = { ...DEFAULTS, WebSocket: globalThis.WebSocket, fetch: globalThis.fetch, ...options }
-		this.#options.userId ??= randomId()
+		if (this.#options.token !== undefined)
+			Object.assign(this.#options, { userId: options.userId, name: options.name })
+		else
+			this.#options.userId ??= randomId()
 		// Not left to the server: its first answer may get lost.
 		this.#options.resume ??= randomSecret()
 		if (this.#options.room !== undefined)
@@ -158,15 +176,44 @@ class Client {
 	// --- connection ---
 
 	#open() {
-		const { WebSocket } = this.#options
-		let socket
-
-		if (this.#socket !== null)
+		if (this.#socket !== null || this.#asked !== null)
 			return
 		this.#cancel('retry')
 		this.#setState('connecting', { attempt: this.#attempt })
 		this.#loggedInAt = 0
-		socket = this.#socket = new WebSocket(this.#url)
+		this.#withToken((token) => this.#dial(token), (error) => this.#lost({ code: 1006, reason: `no token: ${error?.message}` }))
+	}
+
+	/* Calls use(token), later if it has to be asked for, and not at all if the connection has ended meanwhile. */
+	async #withToken(use, fail) {
+		const { token } = this.#options
+
+		if (typeof token !== 'function')
+			return use(token)
+		const asked = this.#asked = {}
+		const answer = await Promise.resolve().then(token).then((value) => ({ value }), (error) => ({ error }))
+
+		if (this.#asked !== asked)
+			return
+		this.#asked = null
+		this.#token = answer.value
+		if ('error' in answer)
+			fail(answer.error)
+		else
+			use(answer.value)
+	}
+
+	/* Browsers can give a token in no other way that does not end up in somebody's log. */
+	#dial(token) {
+		const { WebSocket } = this.#options
+		let socket
+
+		try {
+			socket = this.#socket = token === undefined ? new WebSocket(this.#url) : new WebSocket(this.#url, ['herold', `token.${token}`])
+		} catch (error) {
+			this.close()
+			return this.#emit('denied', { code: 'bad_token', message: error.message })
+		}
 		let opened = false
 		socket.onopen = () => {
 			opened = true
@@ -189,6 +236,7 @@ class Client {
 		const socket = this.#socket
 
 		this.#socket = null
+		this.#asked = null
 		for (const name of [...this.#timers.keys()])
 			this.#cancel(name)
 		for (const place of this.#places.values())
@@ -225,13 +273,21 @@ class Client {
 		const { fetch } = this.#options	// the browser's refuses to be called as a method
 
 		try {
-			const answer = await fetch(this.#url.replace(/^ws/, 'http'), { cache: 'no-store' })
-			const text = (await answer.text()).trim().slice(0, 300)
+			const { token } = this.#options
+			const given = typeof token === 'function' ? this.#token : token
+			const answer = await fetch(this.#url.replace(/^ws/, 'http'),
+				{ cache: 'no-store', headers: given === undefined ? {} : { Authorization: `Bearer ${given}` } })
+			const text = reasonIn((await answer.text()).trim().slice(0, 300))
 			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 60)
 
 			// 426: an upgrade would be welcome now.
 			if (answer.status === 426 || this.#state !== 'waiting')
 				return
+			// The same token will not do later either.
+			if (answer.status === 401 && typeof token !== 'function') {
+				this.close()
+				return this.#emit('denied', { code: 'refused', message: text })
+			}
 			this.#emit('refused', { status: answer.status, message: text })
 			if (seconds > 0)
 				this.#wait(seconds * 1000 * (0.5 + Math.random()), {})
@@ -250,8 +306,9 @@ class Client {
 	#loggedIn(m) {
 		this.#cancel('login')
 		this.#loggedInAt = Date.now()
-		this.#options.resume = m.resume
+		Object.assign(this.#options, { userId: m.userId, name: m.name, resume: m.resume })
 		this.#options.room ??= m.room
+		this.#renewIn(m.expires_in)
 		this.#setState('online')
 		this.#emit('login', m)
 		this.#entered(m)
@@ -260,6 +317,22 @@ class Client {
 				this.#enter(place)
 		}
 		this.#flush()
+	}
+
+	/* In good time before a token expires, another one takes its place. */
+	#renewIn(seconds) {
+		if (seconds !== undefined && typeof this.#options.token === 'function')
+			this.#after('renew', Math.min(seconds * 800, 86400000), () => this.#renew())
+	}
+
+	#renew() {
+		const fail = (error) => {
+			this.#emit('fault', { code: error?.code ?? 'no_token', message: error?.detail ?? error?.message })
+			if (this.#state === 'online')
+				this.#after('renew', 10000, () => this.#renew())
+		}
+
+		this.#withToken((token) => this.#request({ type: 'auth', token }).then((m) => this.#renewIn(m.expires_in), fail), fail)
 	}
 
 	#denied(m) {
@@ -526,6 +599,8 @@ class Client {
 			return this.#reset(m)
 		case 'error':
 			return this.#error(m)
+		case 'auth_ok':
+			return this.#answered(m, 'auth')
 		case 'users':
 		case 'history':
 			this.#answered(m, m.type)

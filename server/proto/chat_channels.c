@@ -30,6 +30,8 @@ enum chat_error chat_do_subscribe(struct chat_session *s, const struct chat_requ
 
 	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
+	if (!chat_may_use(s, channel))
+		return CHAT_not_allowed;
 	error = chat_request_since(r, &has_since, &since);
 	if (error != CHAT_OK)
 		return error;

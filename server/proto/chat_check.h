@@ -1,8 +1,5 @@
 /*
  * chat_check - what the chat accepts as names, rooms, channels and texts. Pure; the input is hostile.
- *
- * Names are seen by others beside names they trust, so they hold nothing that is invisible or turns the text around it: no
- * control characters, no line or paragraph separators, no bidirectional controls.
  */
 #ifndef SERVER_PROTO_CHAT_CHECK_H
 #define SERVER_PROTO_CHAT_CHECK_H

@@ -12,15 +12,36 @@ struct login {
 	bool has_since;
 };
 
-static enum chat_error login_read(struct login *l, const struct chat_request *r) {
-	struct slice room = slice_text("lobby");
+STATIC_ASSERT((int)GRANT_USER_MAX == (int)CHAT_USER_MAX && (int)GRANT_NAME_MAX == (int)CHAT_NAME_MAX,
+    "a token has no identity that a login could not have");
 
-	if (!chat_request_text(r, "userId", &l->user) || !chat_check_user(l->user))
+/* With a token, it says who somebody is; what else is said of that must be the same. */
+static enum chat_error login_identity(struct login *l, const struct chat_request *r, const struct auth_grant *g) {
+	bool has_user = chat_request_has(r, "userId"), has_name = chat_request_has(r, "name");
+
+	if ((g == NULL || has_user) && (!chat_request_text(r, "userId", &l->user) || !chat_check_user(l->user)))
 		return CHAT_bad_user;
-	if (!chat_request_text(r, "name", &l->name) || !chat_check_name(l->name))
+	if ((g == NULL || has_name) && (!chat_request_text(r, "name", &l->name) || !chat_check_name(l->name)))
 		return CHAT_bad_name;
+	if (g == NULL)
+		return CHAT_OK;
+	if ((has_user && !slice_eq(l->user, grant_user(g))) || (has_name && !slice_eq(l->name, grant_name(g))))
+		return CHAT_other_user;
+	l->user = grant_user(g);
+	l->name = grant_name(g);
+	return CHAT_OK;
+}
+
+static enum chat_error login_read(struct login *l, const struct chat_session *s, const struct chat_request *r) {
+	struct slice room = slice_text("lobby");
+	enum chat_error error = login_identity(l, r, conn_grant(s->base.hub.conn));
+
+	if (error != CHAT_OK)
+		return error;
 	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
 		return CHAT_bad_room;
+	if (!chat_may_enter(s, room))
+		return CHAT_not_allowed;
 	l->resume = SLICE_EMPTY;
 	if (chat_request_has(r, "resume") && (!chat_request_text(r, "resume", &l->resume) || !chat_check_resume(l->resume)))
 		return CHAT_bad_resume;
@@ -77,6 +98,16 @@ static void make_secret(const struct login *l, char secret[CHAT_RESUME_LEN + 1])
 	base64url_encode(slice_of(bytes, sizeof(bytes)), secret);
 }
 
+/* What the broker knows a user by. With tokens, whoever has one for a user is that user: all connections of the user have the same. */
+static void make_token(const struct chat_session *s, const struct login *l, struct chat_pending *p, uint8_t token[SHA256_BYTES]) {
+	if (conn_grant(s->base.hub.conn) == NULL) {
+		make_secret(l, p->resume);
+		digest_sha256(slice_text(p->resume), token);
+	} else {
+		digest_sha256(l->user, token);
+	}
+}
+
 enum chat_error chat_do_login(struct chat_session *s, const struct chat_request *r) {
 	struct login l;
 	enum chat_error error;
@@ -86,17 +117,17 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 
 	if (s->state != CHAT_ANONYMOUS)
 		return CHAT_already_logged_in;
-	error = login_read(&l, r);
+	error = login_read(&l, s, r);
 	if (error != CHAT_OK)
 		return error;
 	s->state = CHAT_LOGGING_IN;
 	s->base.owned = user_new(&l, proto_scratch(s->base.context));
 	chat_hear_everybody(s);
 	p = chat_pending_new(s, r, slice_text(l.channel.name));
-	make_secret(&l, p->resume);
+	p->is_login = true;
 	p->has_since = l.has_since;
 	p->since = l.since;
-	digest_sha256(slice_text(p->resume), token);
+	make_token(s, &l, p, token);
 	scratch = proto_scratch(s->base.context);
 	buf_add_text(scratch, "{\"name\":");
 	json_write_text(scratch, l.name);

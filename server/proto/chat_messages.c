@@ -60,6 +60,8 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 	enum chat_error error;
 	struct buf *b;
 
+	if (!chat_may(s, RIGHT_chat))
+		return CHAT_not_allowed;
 	if (!chat_request_text(r, "message", &message) || !chat_check_text(message))
 		return CHAT_bad_message;
 	error = chat_own_room(s, r, &channel);
@@ -86,6 +88,8 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 static bool is_system_user(const struct chat_session *s) {
 	const struct text_list *users = &s->base.context->config->system_users;
 
+	if (conn_grant(s->base.hub.conn) != NULL)
+		return chat_may(s, RIGHT_system);
 	for (size_t i = 0; i < users->count; i++) {
 		if (slice_eq_text(chat_user_id(s), users->item[i]))
 			return true;
@@ -107,6 +111,8 @@ enum chat_error chat_do_system(struct chat_session *s, const struct chat_request
 	if (has_room) {
 		if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
 			return CHAT_bad_room;
+		if (!chat_may_enter(s, room))
+			return CHAT_not_allowed;
 		chat_channel_of_room(&channel, room);
 	}
 	if (r->ref.len > 0)
@@ -127,6 +133,8 @@ enum chat_error chat_do_publish(struct chat_session *s, const struct chat_reques
 
 	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
+	if (!chat_may(s, RIGHT_publish) || !chat_may_use(s, channel))
+		return CHAT_not_allowed;
 	if (!json_raw_member(r->text, "data", &data))
 		return CHAT_bad_data;
 	if (r->ref.len > 0)

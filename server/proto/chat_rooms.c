@@ -45,13 +45,15 @@ static void login_undo(struct chat_session *s) {
 }
 
 static void answer_entered(struct chat_session *s, const struct chat_pending *p, const struct hub_snapshot *snapshot) {
-	bool is_login = p->resume[0] != '\0';
+	bool is_login = p->is_login;
 	struct buf *b = chat_answer_begin(s, is_login ? "login_ok" : "join_ok");
 
 	if (is_login) {
 		buf_add_u8(b, ',');
 		buf_add(b, chat_user_json(s));
-		json_write_member_text(b, "resume", slice_text(p->resume));
+		if (p->resume[0] != '\0')
+			json_write_member_text(b, "resume", slice_text(p->resume));
+		chat_answer_expiry(s, b);
 	}
 	chat_form_place(snapshot->channel, b);
 	chat_form_position(slice_text(snapshot->position.epoch), snapshot->position.offset, b);
@@ -74,7 +76,7 @@ static void log_login(const struct chat_session *s) {
 static void on_entered(struct hub_client *client, void *cookie, const struct hub_snapshot *snapshot) {
 	const struct chat_pending *p = cookie;
 	struct chat_session *s = chat_pending_done(client, p);
-	bool is_login = p->resume[0] != '\0';
+	bool is_login = p->is_login;
 
 	if (snapshot->result != IPC_OK) {
 		if (is_login)
@@ -109,6 +111,8 @@ enum chat_error chat_do_join(struct chat_session *s, const struct chat_request *
 
 	if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
 		return CHAT_bad_room;
+	if (!chat_may_enter(s, room))
+		return CHAT_not_allowed;
 	error = chat_request_since(r, &has_since, &since);
 	if (error != CHAT_OK)
 		return error;

@@ -5,7 +5,7 @@
  * Answers: every request is answered once, at once or when the hub has answered; until then it is remembered in a struct
  *          chat_pending, whose cost counts towards the session's bound.
  * Files:   proto_chat (connection, dispatch), chat_login, chat_rooms, chat_channels (and history), chat_messages (publishing),
- *          chat_answers (what several answers have in common).
+ *          chat_auth (what a token allows, and its renewal), chat_answers (what several answers have in common).
  */
 #ifndef SERVER_PROTO_CHAT_SESSION_H
 #define SERVER_PROTO_CHAT_SESSION_H
@@ -35,9 +35,9 @@ struct chat_session {
 struct chat_pending {
 	uint32_t cost;
 	uint16_t ref_len, channel_len;
-	bool has_since, is_before;
+	bool has_since, is_before, is_login;
 	char id[ID_TEXT_LEN + 1];		/* chat: of the message; else empty */
-	char resume[CHAT_RESUME_LEN + 1];	/* login: its secret; else empty */
+	char resume[CHAT_RESUME_LEN + 1];	/* login: its secret; empty: a token says who it is */
 	struct hub_position since;
 	uint8_t bytes[];			/* ref; channel */
 };
@@ -94,10 +94,18 @@ void chat_channel_of_room(struct chat_channel *out, struct slice room);
 enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out);
 /* May the session be in one more? */
 enum chat_error chat_can_enter(const struct chat_session *s);
-/* Goes into a room; the answer is login_ok if the pending request has a secret, else join_ok. Takes p. */
+/* Goes into a room; the answer is login_ok or join_ok. Takes p. */
 void chat_enter_room(struct chat_session *s, struct chat_pending *p);
 /* Messages for everybody reach this session. */
 void chat_hear_everybody(struct chat_session *s);
+
+/* --- what the token allows; everything, where none is asked for --- */
+
+bool chat_may(const struct chat_session *s, enum auth_right right);
+bool chat_may_enter(const struct chat_session *s, struct slice room);
+bool chat_may_use(const struct chat_session *s, struct slice channel);
+/* Adds when the token expires, if it does: ,"expires":1700000000000,"expires_in":3600 */
+void chat_answer_expiry(const struct chat_session *s, struct buf *b);
 
 /* --- answers --- */
 
@@ -107,6 +115,8 @@ struct buf *chat_answer_begin(struct chat_session *s, const char *type);
 void chat_answer_send(struct chat_session *s, struct buf *b, struct slice ref);
 /* The error answer; closes when there were too many in a row. */
 void chat_fail(struct chat_session *s, enum chat_error error, struct slice ref);
+/* The same, with a sentence that says more (or NULL). */
+void chat_fail_with(struct chat_session *s, enum chat_error error, const char *detail, struct slice ref);
 enum chat_error chat_error_of(enum ipc_result result);
 /* ,"users":[..],"count":n of a room's snapshot, this user included. */
 void chat_answer_members(const struct chat_session *s, const struct hub_snapshot *snapshot, struct buf *b);

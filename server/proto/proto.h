@@ -7,6 +7,7 @@
 #define SERVER_PROTO_PROTO_H
 
 #include "common/svc/config.h"
+#include "server/auth/auth.h"
 #include "server/hub/hub.h"
 
 enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_COUNT };
@@ -17,12 +18,14 @@ struct proto_session;
 struct proto_context {
 	struct hub *hub;
 	const struct config *config;
+	const struct auth *auth;	/* borrowed */
 	struct hub_form forms[FORM_COUNT];
+	const char *detail;		/* static: further words for the error that a request is about to be answered with; NULL: none */
 	struct buf scratch;		/* where a front end builds one message; nobody keeps anything in it */
 	struct proto_session *ended;	/* sessions without a connection, to be freed at the end of the turn */
 };
 
-/* Fills context->forms; hub is set by the caller after hub_new(). */
+/* Fills context->forms; hub and auth are set by the caller, after hub_new() and auth_new(). */
 void proto_init(struct proto_context *context, const struct config *config);
 /* After all connections are gone (conns_free). */
 void proto_fini(struct proto_context *context);

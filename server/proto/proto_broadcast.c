@@ -37,7 +37,12 @@ static void on_published(struct hub_client *client, void *cookie, const struct h
 static void broadcast_on_message(struct conn *c, bool is_text, struct slice data) {
 	struct broadcast_session *s = conn_user(c);
 	uint8_t kind = is_text ? PAYLOAD_TEXT : PAYLOAD_BINARY;
+	const struct auth_grant *grant = conn_grant(c);
 
+	if (grant != NULL && (grant->rights & RIGHT_publish) == 0) {
+		conn_close(c, CLOSE_policy, "the token does not allow to publish");
+		return;
+	}
 	/* A single message always goes, however large the largest one may be. */
 	if (s->unconfirmed > 0 &&
 	    (s->unconfirmed == UNCONFIRMED_MESSAGES || s->unconfirmed_bytes + data.len > UNCONFIRMED_BYTES)) {

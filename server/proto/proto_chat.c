@@ -58,11 +58,12 @@ static void chat_on_message(struct conn *c, bool is_text, struct slice data) {
 		conn_close(c, CLOSE_bad_data, "the chat takes text only");
 		return;
 	}
+	s->base.context->detail = NULL;
 	error = chat_request_init(&r, data);
 	if (error == CHAT_OK)
 		error = run_command(s, &r);
 	if (error != CHAT_OK)
-		chat_fail(s, error, r.ref);
+		chat_fail_with(s, error, s->base.context->detail, r.ref);
 	/* Before the login, only its success is something correct: else userIds could be tried without end. */
 	else if (s->state == CHAT_USER)
 		s->errors = 0;

@@ -3,21 +3,38 @@
 #include "server/admin/admin.h"
 #include "server/worker/service.h"
 
+/* The digest of a new token. */
+static void on_auth(struct slice digest, void *arg) {
+	struct admin *admin = arg;
+
+	BUG_ON(digest.len != sizeof(admin->token.digest));
+	memcpy(admin->token.digest, digest.ptr, digest.len);
+	admin->token.is_set = true;
+	log_text(LOG_INFO, "the admin token was read again");
+}
+
 int admin_run(const struct heritage *h) {
-	struct admin admin = { .config = h->config, .stats = h->stats };
-	struct conn_host host = { .on_request = admin_on_request,
+	struct admin admin = { .config = h->config, .stats = h->stats, .token = h->admin_token };
+	struct conn_host host = { .on_head = admin_on_head,
+		.on_request = admin_on_request,
 		.on_gone = admin_on_gone,
 		.body_max = admin_body_max,
 		.arg = &admin };
 	struct service service;
+	struct errbuf e;
 	int status = HEROLD_EXIT_OK;
 
 	if (!service_prepare(h, &status))
 		return status;
+	/* The option was checked when it was read. */
+	BUG_ON(!hosts_init(&admin.hosts, h->config->hosts.item, h->config->hosts.count, &e));
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
+	service.on_auth = on_auth;
+	service.callback_arg = &admin;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
 	service_fini(&service);
+	origin_list_fini(&admin.hosts);
 	log_text(LOG_INFO, "admin ends");
 	return HEROLD_EXIT_OK;
 }

@@ -14,7 +14,8 @@ enum control_byte {
 	CONTROL_DRAIN = 'd',	/* close listeners and clients, then end */
 	CONTROL_LEND = 'l',	/* accept on the listeners of that slot too */
 	CONTROL_TAKE_BACK = 't',	/* no longer */
-	CONTROL_CERTIFICATES = 'c',	/* newcomers get those in the sealed file that comes along (tls_bundle) */
+	CONTROL_CERTIFICATES = 'c',	/* newcomers get those in the sealed file that comes along (bundle) */
+	CONTROL_AUTH = 'a',	/* tokens and keys are those in the one that comes along */
 };
 
 struct control_message {

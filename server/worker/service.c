@@ -6,7 +6,8 @@
 
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
-#include "server/net/tls_bundle.h"
+#include "common/svc/sandbox.h"
+#include "common/base/bundle.h"
 #include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
 
@@ -21,6 +22,7 @@ bool service_prepare(const struct heritage *h, int *status) {
 		*status = HEROLD_EXIT_CONFIG;
 		return false;
 	}
+	proc_set_core_dumps(h->config->core_dumps == SWITCH_ON);
 	return true;
 }
 
@@ -107,16 +109,27 @@ static bool read_bundle(int fd, struct buf *out, struct errbuf *e) {
 }
 
 /* The master has tried them before. */
-static void replace_certificates(struct service *s, int fd) {
+static void replace_certificates(struct service *s, struct slice bundle) {
+	struct errbuf e;
+
+	if (s->tls != NULL && !tls_replace(s->tls, bundle, &e))
+		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
+}
+
+static void replace_secrets(struct service *s, const struct control_message *m) {
 	struct errbuf e;
 	struct buf bundle;
 
-	if (s->tls == NULL || fd < 0)
+	if (m->fd < 0)
 		return;
-	buf_init(&bundle, TLS_BUNDLE_MAX + 65536);
-	if (!read_bundle(fd, &bundle, &e) || !tls_replace(s->tls, buf_slice(&bundle), &e))
-		log_line(LOG_ERROR, "new certificates cannot be used; the old ones stay", LF_TEXT("error", e.text));
-	tls_bundle_fini(&bundle);
+	buf_init(&bundle, BUNDLE_MAX + 65536);
+	if (!read_bundle(m->fd, &bundle, &e))
+		log_line(LOG_ERROR, "new secrets cannot be read; the old ones stay", LF_TEXT("error", e.text));
+	else if (m->what == CONTROL_CERTIFICATES)
+		replace_certificates(s, buf_slice(&bundle));
+	else if (s->on_auth != NULL)
+		s->on_auth(buf_slice(&bundle), s->callback_arg);
+	bundle_fini(&bundle);
 }
 
 static void obey(struct service *s, const struct control_message *m) {
@@ -132,7 +145,8 @@ static void obey(struct service *s, const struct control_message *m) {
 		set_borrowed(s, m->slot, m->what == CONTROL_LEND);
 		break;
 	case CONTROL_CERTIFICATES:
-		replace_certificates(s, m->fd);
+	case CONTROL_AUTH:
+		replace_secrets(s, m);
 		break;
 	}
 }
@@ -167,7 +181,7 @@ static void on_turn_end(void *arg) {
 		open_doors(s);
 	conns_turn_end(s->conns);
 	if (s->after_turn != NULL)
-		s->after_turn(s->after_turn_arg);
+		s->after_turn(s->callback_arg);
 	if (s->is_draining && conns_count(s->conns) == 0 && hub_pending(s->hub) == 0)
 		evloop_stop(s->loop);
 }
@@ -244,6 +258,8 @@ void service_run(struct service *s, const int *listeners, int listener_count, co
 	s->doors = listeners;
 	s->door_count = listener_count;
 	s->door_kinds = kinds;
+	/* Everything is open, and libcrypto has read its configuration. */
+	sandbox_start(s->heritage->config->sandbox == SWITCH_ON, SANDBOX_LOCAL);
 	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
 	evloop_run(s->loop);
 }

@@ -30,9 +30,10 @@ struct service {
 	const uint8_t *door_kinds;	/* of each; NULL: all plain */
 	int door_count;
 	struct evloop_timer patience;
-	/* Last of all at the end of a turn; may be NULL. Set before service_run(). */
-	evloop_fn after_turn;
-	void *after_turn_arg;
+	/* Set before service_run(); may be NULL. */
+	evloop_fn after_turn;	/* last of all at the end of a turn */
+	void (*on_auth)(struct slice bundle, void *arg);	/* other tokens or keys than those of the heritage */
+	void *callback_arg;
 	bool is_draining;
 };
 

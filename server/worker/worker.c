@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
+#include "common/base/bundle.h"
 #include "common/svc/log.h"
+#include "server/auth/auth.h"
+#include "server/auth/origin.h"
 #include "server/page/assets.h"
 #include "server/proto/proto.h"
 #include "server/worker/service.h"
@@ -14,6 +17,14 @@
 	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+/* What requests are looked at with. */
+struct reception {
+	struct proto_context context;
+	struct origin_list origins, hosts;
+	struct auth *auth;
+	struct conns *conns;
+};
+
 static void serve_asset(struct conn *c, const struct http_request *r, const struct asset *asset) {
 	bool is_known = slice_eq_text(http_header_find(r, "If-None-Match", NULL), asset->etag);
 	char headers[640];
@@ -21,7 +32,7 @@ static void serve_asset(struct conn *c, const struct http_request *r, const stru
 	/* no-cache: keep it, but ask each time; an unchanged file costs a 304. */
 	snprintf(headers, sizeof(headers),
 	    "ETag: %s\r\nCache-Control: no-cache\r\nContent-Security-Policy: " PAGE_POLICY "\r\n"
-	    "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n",
+	    "Referrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n",
 	    asset->etag);
 	conn_respond(c, &(struct http_response){ .status = is_known ? 304 : 200,
 			    .content_type = is_known ? NULL : asset->content_type,
@@ -29,35 +40,79 @@ static void serve_asset(struct conn *c, const struct http_request *r, const stru
 			    .body = is_known ? SLICE_EMPTY : asset->body });
 }
 
-static void serve_websocket(struct proto_context *context, struct conn *c, const struct http_request *r) {
-	struct ws_refusal why;
+/* False: refused. */
+static bool admit_origin(const struct reception *e, struct conn *c, const struct http_request *r) {
+	size_t count;
+	struct slice origin = http_header_find(r, "Origin", &count);
+	const char *why = origin_refusal(&e->origins, origin, count, http_header_find(r, "Host", NULL));
 
-	if (!proto_is_path(r->path))
-		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
-	else if (!ws_handshake_check(r, &why))
+	if (why == NULL)
+		return true;
+	stat_add(STAT_origins_refused, 1);
+	conn_refuse(c, 403, why, NULL);
+	return false;
+}
+
+/* False: refused. */
+static bool admit_handshake(struct conn *c, const struct http_request *r) {
+	struct ws_refusal why;
+	bool is_good = ws_handshake_check(r, &why);
+
+	if (!is_good)
 		conn_refuse(c, why.status, why.sentence, why.extra_headers);
-	else
-		proto_upgrade(context, c, r);
+	return is_good;
+}
+
+/* False: refused. */
+static bool admit_user(const struct reception *e, struct conn *c, const struct http_request *r, struct auth_grant **grant) {
+	enum auth_refusal why = auth_request(e->auth, r, evloop_wall_ms(conns_loop(conn_conns(c))) / 1000, grant);
+
+	if (why != AUTH_OK)
+		conn_refuse(c, auth_refusal_status(why), auth_refusal_sentence(why), auth_refusal_header(why));
+	return why == AUTH_OK;
+}
+
+/* The cheapest questions first. But a plain GET, which could not become a WebSocket anyway, is there to learn whether its token
+ * would be taken. */
+static void serve_websocket(struct reception *e, struct conn *c, const struct http_request *r) {
+	bool is_wanted = ws_handshake_is_wanted(r);
+	struct auth_grant *grant;
+
+	if (!proto_is_path(r->path)) {
+		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
+		return;
+	}
+	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !admit_user(e, c, r, &grant))
+		return;
+	if (!is_wanted && !admit_handshake(c, r)) {
+		grant_drop(&grant);
+		return;
+	}
+	conn_set_grant(c, grant);
+	proto_upgrade(&e->context, c, r);
 }
 
 static void on_request(struct conn *c, const struct http_request *r, struct slice body) {
-	struct proto_context *context = conns_arg(conn_conns(c));
+	struct reception *e = conns_arg(conn_conns(c));
 	const struct asset *asset = asset_find(r->path);
+	const char *misdirected = host_refusal(&e->hosts, http_header_find(r, "Host", NULL));
 
 	(void)body;
-	if (ws_handshake_is_wanted(r)) {
-		serve_websocket(context, c, r);
-		return;
-	}
-	if (asset == NULL && !proto_is_path(r->path))
-		conn_refuse(c, 404, "there is nothing at this address", NULL);
-	else if (r->method != HTTP_GET && r->method != HTTP_HEAD)
+	if (misdirected != NULL) {
+		stat_add(STAT_hosts_refused, 1);
+		conn_refuse(c, 421, misdirected, NULL);
+	} else if (ws_handshake_is_wanted(r)) {
+		serve_websocket(e, c, r);
+	} else if (r->method != HTTP_GET && r->method != HTTP_HEAD) {
 		conn_refuse(c, 405, "only GET and HEAD are answered here", "Allow: GET, HEAD\r\n");
-	else if (asset != NULL)
+	} else if (asset != NULL) {
 		serve_asset(c, r, asset);
-	else
+	} else if (proto_is_path(r->path)) {
 		/* A browser cannot see why an upgrade was refused; a plain GET of the same address tells it. */
-		serve_websocket(context, c, r);
+		serve_websocket(e, c, r);
+	} else {
+		conn_refuse(c, 404, "there is nothing at this address", NULL);
+	}
 }
 
 /* A worker answers at once; nobody is ever owed an answer. */
@@ -72,28 +127,70 @@ static size_t body_max(const struct http_request *r, void *arg) {
 }
 
 static void after_turn(void *arg) {
-	proto_turn_end(arg);
+	struct reception *e = arg;
+
+	proto_turn_end(&e->context);
+}
+
+static bool is_in_force(const struct auth_grant *g, void *arg) {
+	const struct reception *e = arg;
+
+	return auth_is_in_force(e->auth, g);
+}
+
+/* The master has tried them before. */
+static void on_auth(struct slice bundle, void *arg) {
+	struct reception *e = arg;
+	struct errbuf why;
+
+	if (auth_replace(e->auth, bundle, &why))
+		conns_review(e->conns, is_in_force, e);
+	else
+		log_line(LOG_ERROR, "new tokens or keys cannot be used; the old ones stay", LF_TEXT("error", why.text));
+}
+
+/* False: what the master has handed over cannot be used, which is logged. */
+static bool use_auth(struct reception *e, struct service *s) {
+	struct errbuf why;
+
+	e->conns = s->conns;
+	e->auth = auth_new(s->heritage->config, buf_slice(s->heritage->auth), &why);
+	bundle_fini(s->heritage->auth);
+	e->context.auth = e->auth;
+	if (e->auth == NULL)
+		log_line(LOG_ERROR, "the tokens or keys cannot be used", LF_TEXT("error", why.text));
+	return e->auth != NULL;
 }
 
 int worker_run(const struct heritage *h) {
-	struct proto_context context = { 0 };
-	struct conn_host host = { .on_request = on_request, .on_gone = on_gone, .body_max = body_max, .arg = &context };
+	struct reception reception = { .context = { 0 } };
+	struct proto_context *context = &reception.context;
+	const struct config *config = h->config;
+	struct conn_host host = { .on_request = on_request, .on_gone = on_gone, .body_max = body_max, .arg = &reception };
 	struct service service;
+	struct errbuf e;
 	int status = HEROLD_EXIT_OK;
 
 	if (!service_prepare(h, &status))
 		return status;
 	assets_init();
-	proto_init(&context, h->config);
-	service_init(&service, h, PROCESS_WORKER, context.forms, FORM_COUNT, &host);
-	if (!service_use_tls(&service))
+	proto_init(context, config);
+	/* The options were checked when they were read. */
+	BUG_ON(!origins_init(&reception.origins, config->origins.item, config->origins.count, &e));
+	BUG_ON(!hosts_init(&reception.hosts, config->hosts.item, config->hosts.count, &e));
+	service_init(&service, h, PROCESS_WORKER, context->forms, FORM_COUNT, &host);
+	if (!service_use_tls(&service) || !use_auth(&reception, &service))
 		return HEROLD_EXIT_CONFIG;
-	context.hub = service.hub;
+	context->hub = service.hub;
 	service.after_turn = after_turn;
-	service.after_turn_arg = &context;
+	service.on_auth = on_auth;
+	service.callback_arg = &reception;
 	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->listener_kinds);
 	service_fini(&service);
-	proto_fini(&context);
+	origin_list_fini(&reception.origins);
+	origin_list_fini(&reception.hosts);
+	proto_fini(context);
+	auth_free(&reception.auth);
 	log_line(LOG_INFO, "worker ends", LF_I("slot", h->slot));
 	return HEROLD_EXIT_OK;
 }

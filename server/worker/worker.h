@@ -10,6 +10,7 @@
 #include "common/svc/listen_address.h"
 #include "common/svc/sock.h"
 #include "common/svc/stats.h"
+#include "server/auth/admin_token.h"
 #include "server/net/tls_tickets.h"
 
 enum { HEROLD_EXIT_OK = 0, HEROLD_EXIT_FAILED = 1, HEROLD_EXIT_CONFIG = 78 };
@@ -25,8 +26,10 @@ struct heritage {
 	int slots;
 	int listeners_per_slot;
 	const uint8_t *listener_kinds;	/* [listeners_per_slot], bits of enum listen_kind */
-	struct slice certificates;	/* a tls_bundle; empty: no TLS */
+	struct slice certificates;	/* a bundle; empty: no TLS */
+	struct buf *auth;		/* a bundle: tokens or keys; ended by the worker as soon as it has them */
 	const struct tls_tickets *tickets;	/* shared with the master */
+	struct admin_token admin_token;	/* of the admin process */
 	const int *admin_listeners;
 	int admin_listener_count;
 };

@@ -62,6 +62,10 @@ bool ws_handshake_check(const struct http_request *r, struct ws_refusal *why) {
 	return check_version(r, why) && check_key(r, why);
 }
 
+struct slice ws_handshake_protocol(const struct http_request *r) {
+	return http_header_has_token(r, "sec-websocket-protocol", WS_PROTOCOL) ? slice_text(WS_PROTOCOL) : SLICE_EMPTY;
+}
+
 void ws_handshake_accept(const struct http_request *r, struct slice protocol, const struct ws_deflate_terms *deflate,
     struct buf *out) {
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -144,6 +144,15 @@ test('docker compose', async (t) => {
 			await waitFor(() => project.inside('nginx', 'nginx-healthy').then(() => true), 'it follows again', PATIENCE_MS)
 		})
 
+		await step('the admin listener asks for the token that was handed over', async () => {
+			for (const [path, headers, status] of [['/status', {}, 401], ['/healthz', {}, 200], ['/status', undefined, 200]]) {
+				for (const answer of await project.admin(path, headers))
+					assert.equal(answer.status, status, path)
+			}
+			assert.ok(!(await project.logs()).includes(project.token), 'the log')
+		})
+
+
 		await step('1 -> 3: nginx finds them, and nobody is disturbed', async () => {
 			const before = await Promise.all([1, 2, 3].map(() => ChatClient.open(project)))
 

@@ -1,7 +1,11 @@
 // project - docker-compose.yml under a name of its own, on a free port, watched through the engine
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 import { waitFor } from '../e2e/support/herold.mjs'
@@ -38,11 +42,15 @@ export class Project {
 		this.name = `herold-test-${process.pid}`
 		this.url = `http://127.0.0.1:${port}`
 		this.wsUrl = `ws://127.0.0.1:${port}`
-		this.env = { ...process.env, HEROLD_PORT: `127.0.0.1:${port}`, HEROLD_WORKERS: '2', HEROLD_DRAIN_SECONDS: '3' }
+		this.folder = mkdtempSync(join(tmpdir(), 'herold-test-'))
+		this.token = randomBytes(24).toString('base64')
+		// User 10001 reads it in the container.
+		writeFileSync(join(this.folder, 'admin_token'), `${this.token}\n`, { mode: 0o644 })
+		this.env = { ...process.env, HEROLD_ADMIN_TOKEN_FILE: join(this.folder, 'admin_token'), HEROLD_PORT: `127.0.0.1:${port}`, HEROLD_WORKERS: '2', HEROLD_DRAIN_SECONDS: '3' }
 	}
 
 	async compose(...args) {
-		const [program, ...rest] = [...process.env.COMPOSE.split(' '), '-p', this.name, ...args]
+		const [program, ...rest] = [...process.env.COMPOSE.split(' '), '-f', 'docker-compose.yml', '-f', 'deploy/compose-admin.yml', '-p', this.name, ...args]
 
 		await run(program, rest, { cwd: TOP, env: this.env, maxBuffer: 1 << 26 }).catch((error) => {
 			throw new Error(`${program} ${rest.join(' ')}:\n${error.stdout}\n${error.stderr}`)
@@ -125,9 +133,14 @@ export class Project {
 		return [...list.matchAll(/^server (\S+)/gm)].map(([, address]) => address).sort()
 	}
 
+	/** The answers of each herold's admin listener. */
+	async admin(path, headers = { Authorization: `Bearer ${this.token}` }) {
+		return Promise.all((await this.heroldAddresses()).map((address) => fetch(`http://${address}:${ADMIN_PORT}${path}`, { headers })))
+	}
+
 	/** /status of each herold. */
 	async statuses() {
-		return Promise.all((await this.heroldAddresses()).map(async (address) => (await fetch(`http://${address}:${ADMIN_PORT}/status`)).json()))
+		return Promise.all((await this.admin('/status')).map((answer) => answer.json()))
 	}
 
 	/** The sum of a counter over all herolds. */
@@ -166,6 +179,7 @@ export class Project {
 	/** Nothing is left of it. */
 	async down() {
 		await this.compose('down', '-v', '--rmi', 'local', '-t', '10')
+		rmSync(this.folder, { recursive: true })
 		for (const what of [['ps', '-aq'], ['volume', 'ls', '-q'], ['network', 'ls', '-q']])
 			assert.equal(await docker(...what, '--filter', `label=com.docker.compose.project=${this.name}`), '', `${what[0]} is left`)
 	}

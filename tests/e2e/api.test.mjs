@@ -113,10 +113,10 @@ story('many requests at a time', {}, async (herold) => {
 	const raw = await RawSocket.open(herold.adminAddress)
 	const body = (i) => JSON.stringify({ channel: 'piped', data: 'x'.repeat(i) })
 
-	raw.write(Array.from({ length: 20 }, (_, i) => `POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Length: ${body(i).length}\r\n\r\n${body(i)}`).join(''))
+	raw.write(Array.from({ length: 20 }, (_, i) => `POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body(i).length}\r\n\r\n${body(i)}`).join(''))
 	for (let i = 1; i <= 20; i++)
 		assert.equal(JSON.parse((await raw.response()).body).offset, i)
-	raw.write(`POST /api/publish HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${body(7).length}\r\n\r\n`)
+	raw.write(`POST /api/publish HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ${body(7).length}\r\n\r\n`)
 	assert.equal((await raw.response()).status, 100)
 	raw.write(body(7))
 	assert.equal(JSON.parse((await raw.response()).body).offset, 21)
@@ -212,7 +212,7 @@ story('health and status', { options: { workers: 2 } }, async (herold) => {
 	assert.deepEqual(await get(herold, '/readyz'), { status: 'ready' })
 	const raw = await RawSocket.open(herold.adminAddress)
 
-	raw.write('HEAD /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+	raw.write('HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
 	await raw.finished()
 	assert.equal(raw.bytes.toString().match(/HTTP\/1\.1 200 OK\r\n/g).length, 2)
 	assert.equal(raw.bytes.toString().match(/"ok"/g).length, 1)
@@ -249,8 +249,8 @@ story('a caller who does not wait for the answer', { options: { workers: 1 } }, 
 		const raw = await RawSocket.open(herold.adminAddress)
 		const body = JSON.stringify({ channel: 'a', channels: ['a', 'b', 'c'], data: 1 })
 
-		raw.write(`POST /api/${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
-		raw.write('GET /api/channels HTTP/1.1\r\nHost: a\r\n\r\n')
+		raw.write(`POST /api/${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+		raw.write('GET /api/channels HTTP/1.1\r\nHost: localhost\r\n\r\n')
 		raw.destroy()
 	}
 	// Still there for others.

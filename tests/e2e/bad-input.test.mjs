@@ -51,7 +51,7 @@ const REQUESTS = [
 	['a length that is none', get('Content-Length: 5x\r\n'), 400, 'Content-Length is not a number'],
 	['a negative length', get('Content-Length: -1\r\n'), 400, 'Content-Length is not a number'],
 	['a length beyond 64 bits', get('Content-Length: 18446744073709551616\r\n'), 400, 'Content-Length is not a number'],
-	['two lengths', get('Content-Length: 0\r\nContent-Length: 1\r\n'), 400, 'two Content-Length headers contradict each other'],
+	['two lengths', get('Content-Length: 0\r\nContent-Length: 1\r\n'), 400, 'there is more than one Content-Length header'],
 	['chunks', get('Transfer-Encoding: chunked\r\n'), 501, 'Transfer-Encoding is not supported, send a Content-Length'],
 	['an odd expectation', get('Expect: a-miracle\r\n'), 417, 'No expectation but 100-continue can be met.'],
 	['LF in the first line', 'GET / HTTP/1.1\nHost: a\n\n', 400, 'the request line does not end with CRLF after the HTTP version'],
@@ -258,7 +258,7 @@ story('requests to the server API', { options: { max_message_bytes: 1024 } }, as
 		for (const [method, path, body, ...expected] of API) {
 			const raw = await RawSocket.open(herold.adminAddress)
 
-			raw.write(Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`, 'latin1'))
+			raw.write(Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`, 'latin1'))
 			await assertRefused(raw, `${method} ${path} ${body.slice(0, 80)}`, ...expected)
 		}
 		const raw = await RawSocket.open(herold.adminAddress)
@@ -278,7 +278,7 @@ story('requests that take too long', { options: { handshake_seconds: 1, log_leve
 	const start = Date.now()
 
 	begun.write('GET / HTTP/1.1\r\nHost: a\r\n')
-	body.write('POST /api/publish HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"channel":')
+	body.write('POST /api/publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"channel":')
 	answered.write(get(''))
 	assert.equal((await answered.response()).status, 200)
 	for (let i = 0; !dripping.ended && dripping.bytes.length === 0; i++) {

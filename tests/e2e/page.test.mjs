@@ -274,7 +274,7 @@ pageStory('a refusal is shown in its own words', { options: { predrain_seconds: 
 	await page.getByLabel('Your name').fill('Ada')
 	herold.terminate()
 	await waitFor(async () => (await fetch(`${herold.url}/ws`)).status === 503, 'a refusal')
-	const sentence = (await (await fetch(`${herold.url}/ws`)).text()).trim()
+	const { error: sentence } = await (await fetch(`${herold.url}/ws`)).json()
 
 	await page.keyboard.press('Enter')
 	await page.locator('#notice').filter({ hasText: sentence.replace(/\.$/, '').slice(1) }).waitFor()

@@ -139,7 +139,7 @@ story('the opening handshake', {}, async (herold, t) => {
 		const raw = await RawSocket.open(herold.address)
 		const key = randomBytes(16).toString('base64')
 
-		raw.write(handshake({ path: '/echo?x=1', headers: { Upgrade: 'h2c, WebSocket', Connection: 'keep-alive, upgrade', Origin: 'http://elsewhere.example',
+		raw.write(handshake({ path: '/echo?x=1', headers: { Upgrade: 'h2c, WebSocket', Connection: 'keep-alive, upgrade', Origin: 'http://localhost',
 			'Sec-WebSocket-Key': key, 'Sec-WebSocket-Extensions': 'x-unknown; a=1', 'Sec-WebSocket-Protocol': 'chat' } }))
 		const { status, headers } = await raw.response()
 

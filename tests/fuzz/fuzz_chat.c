@@ -14,11 +14,13 @@
  *   !binary                                          a binary message
  *   !left  !cut                                      the connection ends, by the client or the server; another one comes
  *   !open PATH                                       likewise, and it comes to this path
+ *   !token TOKEN                                     the connection that is there has this token of `tokens` below
  */
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
 
+#include "common/base/bundle.h"
 #include "common/base/utf8.h"
 #include "common/svc/config.h"
 #include "server/proto/chat_form.h"
@@ -28,8 +30,14 @@
 #include "server/proto/proto.h"
 #include "tests/fuzz/stand_in.h"
 
+/* Two tokens of one user with the same rights, two others. */
+static const char tokens[] = "[{\"token\":\"first-of-u1-0001\",\"user\":\"u1\"},{\"token\":\"again-of-u1-0002\",\"user\":\"u1\"},"
+    "{\"token\":\"other-of-u2-0003\",\"user\":\"u2\"},{\"token\":\"small-of-u1-0004\",\"user\":\"u1\",\"rights\":[],"
+    "\"rooms\":[\"lob*\"],\"channels\":[]}]";
+
 static struct world {
 	struct config config;
+	struct auth *auth;
 	struct proto_context context;
 	struct hub hub;
 	struct conn *conn;
@@ -41,6 +49,17 @@ static void set(const char *name, const char *value) {
 	struct errbuf e;
 
 	BUG_ON(!config_set(&w.config, slice_text(name), slice_text(value), &e));
+}
+
+static void set_up_tokens(void) {
+	struct buf bundle;
+	struct errbuf e;
+
+	buf_init(&bundle, BUNDLE_MAX);
+	bundle_add(&bundle, AUTH_PART_TOKENS, slice_text(tokens));
+	w.auth = auth_new(&w.config, buf_slice(&bundle), &e);
+	BUG_ON(w.auth == NULL);
+	bundle_fini(&bundle);
 }
 
 /* Small bounds, so that they are reached. */
@@ -55,6 +74,8 @@ static void set_up(void) {
 	set("client_queue_bytes", "64k");
 	set("room_announce_limit", "3");
 	set("echo_prefix", "> ");
+	set("auth", "token");
+	set_up_tokens();
 }
 
 /* --- what goes out --- */
@@ -134,6 +155,19 @@ static void open_conn(void) {
 static void close_conn(bool by_server) {
 	stand_in_close(w.conn, by_server);
 	proto_turn_end(&w.context);
+}
+
+/* As it is decided before the upgrade: a user who is logged in keeps what it has. */
+static void use_token(struct slice token) {
+	struct auth_grant *grant;
+
+	close_conn(false);
+	if (auth_token(w.auth, token, STAND_IN_WALL_MS / 1000, &grant) == AUTH_OK) {
+		open_conn();
+		conn_set_grant(w.conn, grant);
+	} else {
+		open_conn();
+	}
 }
 
 static void choose_path(struct slice path) {
@@ -268,6 +302,8 @@ static void run_order(struct slice rest) {
 	} else if (slice_eq_text(order, "left") || slice_eq_text(order, "cut")) {
 		close_conn(slice_eq_text(order, "cut"));
 		open_conn();
+	} else if (slice_eq_text(order, "token")) {
+		use_token(rest);
 	} else if (slice_eq_text(order, "open")) {
 		close_conn(false);
 		choose_path(rest);
@@ -311,6 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	w.hub.on_publication = on_publication;
 	proto_init(&w.context, &w.config);
 	w.context.hub = &w.hub;
+	w.context.auth = w.auth;
 	open_conn();
 	while (slice_next_part(&rest, '\n', &line))
 		run_line(line);

@@ -99,7 +99,7 @@ static void check_lines(struct config *c) {
 	config_write_lines(&child, &again);
 	BUG_ON(!slice_eq(buf_slice(&lines), buf_slice(&again)));
 	BUG_ON(!is_same(c, &child));
-	config_swap_tls(c, &child);
+	config_swap_reloadable(c, &child);
 	BUG_ON(!is_same(c, &child));
 	config_fini(&child);
 	buf_fini(&lines);

@@ -12,6 +12,7 @@ struct conn {
 	const struct conn_ops *ops;
 	void *user;
 	struct sock_peer peer;
+	struct auth_grant *grant;
 };
 static struct conn the_conn;
 
@@ -299,6 +300,7 @@ bool stand_in_answer(struct hub *h) {
 /* --- connection --- */
 
 struct conn *stand_in_conn(struct hub *h) {
+	grant_drop(&the_conn.grant); /* of the one before */
 	memset(&the_conn, 0, sizeof(the_conn));
 	the_conn.hub = h;
 	return &the_conn;
@@ -341,6 +343,23 @@ void conn_close(struct conn *c, enum close_reason reason, const char *detail UNU
 
 bool conn_is_open(const struct conn *c) {
 	return c->hub->has_conn;
+}
+
+void conn_set_grant(struct conn *c, struct auth_grant *grant) {
+	grant_drop(&c->grant);
+	c->grant = grant;
+}
+
+const struct auth_grant *conn_grant(const struct conn *c) {
+	return c->grant;
+}
+
+struct evloop *conns_loop(const struct conns *cs UNUSED) {
+	return NULL;
+}
+
+uint64_t evloop_wall_ms(const struct evloop *loop UNUSED) {
+	return STAND_IN_WALL_MS;
 }
 
 void *conn_user(const struct conn *c) {

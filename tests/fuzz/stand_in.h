@@ -10,6 +10,9 @@
 #include "common/base/buf.h"
 #include "server/hub/hub.h"
 
+/* What the wall clock says. */
+#define STAND_IN_WALL_MS UINT64_C(1790000000000)
+
 enum { STAND_IN_SUBS_MAX = 64, STAND_IN_KEPT_MAX = 16 };
 
 struct stand_in_question;

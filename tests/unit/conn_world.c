@@ -99,7 +99,14 @@ static size_t body_max(const struct http_request *r, void *arg) {
 	return slice_eq_text(r->path, "/post") ? BODY_MAX : 0;
 }
 
-static const struct conn_host host = { on_request, on_gone, body_max, &w.conns };
+static bool on_head(struct conn *c, const struct http_request *r) {
+	if (!slice_eq_text(r->path, "/private"))
+		return true;
+	conn_refuse(c, 401, "This is private.", NULL);
+	return false;
+}
+
+static const struct conn_host host = { on_head, on_request, on_gone, body_max, &w.conns };
 
 /* --- turns --- */
 

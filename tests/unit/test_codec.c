@@ -72,6 +72,38 @@ START_TEST(base64_is_strict) {
 }
 END_TEST
 
+static const char *const bad_base64url[] = { "A", "AAAAA", "Zh", "Zm9", "Zg==", "Zg=", "Zm8=", "a+b/", "Zm 8", "Zm9v\n", "\xc3\xa4" };
+
+START_TEST(base64url_back) {
+	uint8_t bytes[64], back[64];
+	char text[BASE64URL_LEN(sizeof(bytes)) + 1];
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(255 - 3 * i);
+	for (size_t i = 0; i <= sizeof(bytes); i++) {
+		base64url_encode(slice_of(bytes, i), text);
+		ck_assert(base64url_decode(slice_text(text), back, &len));
+		ck_assert(slice_eq(slice_of(back, len), slice_of(bytes, i)));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad_base64url); i++)
+		ck_assert_msg(!base64url_decode(slice_text(bad_base64url[i]), back, &len), "%s", bad_base64url[i]);
+}
+END_TEST
+
+START_TEST(hexadecimal_back) {
+	static const char *const bad[] = { "0", "0g", "g0", "00 ", "0x00" };
+	uint8_t out[8];
+
+	ck_assert(hex_decode(slice_text("007f80FFa9"), out) && memcmp(out, "\x00\x7f\x80\xff\xa9", 5) == 0);
+	ck_assert(hex_decode(SLICE_EMPTY, out));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		ck_assert_msg(!hex_decode(slice_text(bad[i]), out), "%s", bad[i]);
+	ck_assert(digest_is_equal(out, out, sizeof(out)));
+	ck_assert(!digest_is_equal((const uint8_t *)"abc", (const uint8_t *)"abd", 3));
+}
+END_TEST
+
 START_TEST(hexadecimal) {
 	char text[16];
 
@@ -157,6 +189,8 @@ Suite *suite_codec(void) {
 	tcase_add_test(tc, exact_room);
 	tcase_add_test(tc, base64_is_strict);
 	tcase_add_test(tc, hexadecimal);
+	tcase_add_test(tc, hexadecimal_back);
+	tcase_add_test(tc, base64url_back);
 	tcase_add_loop_test(tc, percent, 0, ARRAY_LEN(percents));
 	tcase_add_loop_test(tc, digest_vectors, 0, ARRAY_LEN(digests));
 	tcase_add_test(tc, random_is_random);

@@ -195,6 +195,41 @@ START_TEST(redis_is_checked_where_it_is_used) {
 }
 END_TEST
 
+static void expect_refused(const char *why) {
+	ck_assert(!config_check(&config, &err));
+	ck_assert_str_eq(err.text, why);
+}
+
+START_TEST(auth_needs_its_files) {
+	ck_assert(set("auth", "token"));
+	expect_refused("auth: \"token\" is not allowed without a token_file");
+	ck_assert(set("token_file", "/tokens.json") && config_check(&config, &err) && set("auth", "jwt"));
+	expect_refused("auth: \"jwt\" is not allowed without a jwt_key or jwt_key_set");
+	ck_assert(set("jwt_key", "/a,/b"));
+	expect_refused("jwt_algorithm: 0 are not allowed, but as many as jwt_key has files (2)");
+	ck_assert(set("jwt_algorithm", "RS256,HS256") && config_check(&config, &err) && set("jwt_key_id", "a"));
+	expect_refused("jwt_key_id: 1 are not allowed, but none, or as many as jwt_key has files (2)");
+	ck_assert(set("jwt_key_id", "a,b") && config_check(&config, &err));
+}
+END_TEST
+
+START_TEST(what_a_reload_may_change_is_exchanged) {
+	struct config other;
+
+	config_init(&other);
+	ck_assert(set("token_file", "/a") && set("jwt_key", "/b,/c") && set("log_level", "debug") && set("workers", "7"));
+	config_swap_reloadable(&config, &other);
+	ck_assert_str_eq(other.token_file, "/a");
+	ck_assert_str_eq(other.jwt_key.item[1], "/c");
+	ck_assert_str_eq(config.token_file, "");
+	ck_assert_uint_eq(config.jwt_key.count, 0);
+	ck_assert_int_ne(other.log_level, config.log_level);
+	ck_assert_int_eq(config.workers, 7);
+	ck_assert_int_eq(other.workers, 0);
+	config_fini(&other);
+}
+END_TEST
+
 START_TEST(environment_names_options) {
 	char *good[] = { (char[]){ "PATH=/bin" }, (char[]){ "HEROLD_WORKERS=3" }, (char[]){ "HEROLD_ECHO_PREFIX=a=b" }, (char[]){ "HEROLDX=1" }, NULL };
 	char *bad[] = { (char[]){ "HEROLD_WORKERS=many" }, NULL };
@@ -299,6 +334,8 @@ Suite *suite_config(void) {
 	tcase_add_test(t, proxies_are_checked);
 	tcase_add_test(t, combinations_are_checked);
 	tcase_add_loop_test(t, redis_is_checked_where_it_is_used, 0, (int)ARRAY_LEN(redis));
+	tcase_add_test(t, auth_needs_its_files);
+	tcase_add_test(t, what_a_reload_may_change_is_exchanged);
 	tcase_add_test(t, environment_names_options);
 	tcase_add_test(t, unknown_variables_are_left_alone_and_named);
 	tcase_add_test(t, lines_carry_everything);

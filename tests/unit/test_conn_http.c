@@ -193,6 +193,15 @@ START_TEST(refusal_amid_an_upload) {
 }
 END_TEST
 
+START_TEST(who_is_refused_by_the_head_sends_no_body) {
+	world_send_text("POST /private HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\nExpect: 100-continue\r\n\r\n");
+	world_expect("HTTP/1.1 401 ");
+	ck_assert_ptr_null(strstr((char *)w.got, "100 Continue"));
+	ck_assert_int_eq(w.request_count, 0);
+	world_expect_end();
+}
+END_TEST
+
 START_TEST(large_body) {
 	char *body = mem_zalloc(BODY_MAX);
 
@@ -324,6 +333,7 @@ Suite *suite_conn_http(void) {
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, head_too_large);
 	tcase_add_test(t, refusal_amid_an_upload);
+	tcase_add_test(t, who_is_refused_by_the_head_sends_no_body);
 	tcase_add_test(t, large_body);
 	tcase_add_test(t, expect_continue);
 	tcase_add_test(t, timeouts);

@@ -91,8 +91,6 @@ static const struct {
 	{ "HTTP/1.0 that stays", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET / 1.0 keep body=0 head=42 [Connection=keep-alive]" },
 	{ "IPv6 host", "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", "GET / 1.1 keep body=0 head=36 [Host=[::1]:8080]" },
 	{ "empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 keep body=0 head=25 [Host=]" },
-	{ "the same length twice", HEAD "Content-Length: 3\r\ncontent-length: 3\r\n\r\n",
-	    "GET / 1.1 keep body=3 head=65 [Host=a] [Content-Length=3] [content-length=3]" },
 
 	{ "nothing", "", "" },
 	{ "half a line", "GET / HT", "" },
@@ -142,8 +140,9 @@ static const struct {
 	{ "Transfer-Encoding", HEAD "Transfer-Encoding: chunked\r\n", "501 Transfer-Encoding is not supported, send a Content-Length" },
 	{ "smuggling", HEAD "Content-Length: 3\r\ntransfer-encoding: identity\r\n",
 	    "501 Transfer-Encoding is not supported, send a Content-Length" },
-	{ "two lengths", HEAD "Content-Length: 3\r\nContent-Length: 4\r\n", "400 two Content-Length headers contradict each other" },
-	{ "a length and zero", HEAD "Content-Length: 0\r\nContent-Length: 4\r\n", "400 two Content-Length headers contradict each other" },
+	{ "two lengths", HEAD "Content-Length: 3\r\nContent-Length: 4\r\n", "400 there is more than one Content-Length header" },
+	{ "a length and zero", HEAD "Content-Length: 0\r\nContent-Length: 4\r\n", "400 there is more than one Content-Length header" },
+	{ "the same length twice", HEAD "Content-Length: 3\r\ncontent-length: 3\r\n", "400 there is more than one Content-Length header" },
 	{ "list of lengths", HEAD "Content-Length: 3, 3\r\n", "400 Content-Length is not a number" },
 	{ "negative length", HEAD "Content-Length: -1\r\n", "400 Content-Length is not a number" },
 	{ "length with a sign", HEAD "Content-Length: +1\r\n", "400 Content-Length is not a number" },
@@ -155,6 +154,12 @@ static const struct {
 	{ "two hosts in HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", "400 there is more than one Host header" },
 	{ "host with a blank", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "400 the Host header is malformed" },
 	{ "host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400 the Host header is malformed" },
+	{ "host with two ports", "GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", "400 the Host header is malformed" },
+	{ "host with a named port", "GET / HTTP/1.1\r\nHost: a:http\r\n\r\n", "400 the Host header is malformed" },
+	{ "host with an open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", "400 the Host header is malformed" },
+	{ "host with something behind the bracket", "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", "400 the Host header is malformed" },
+	{ "hosts in a list", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", "400 the Host header is malformed" },
+	{ "IPv6 host without brackets", "GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", "400 the Host header is malformed" },
 	{ "host with a user", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "400 the Host header is malformed" },
 };
 

@@ -11,18 +11,18 @@ static const struct {
 	const char *want;
 } vectors[] = {
 	{ "body", 200, "text/plain", NULL, "hello", false, false,
-	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello" },
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\nhello" },
 	{ "the answer to HEAD", 200, "text/plain", NULL, "hello", true, false,
-	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n" },
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n" },
 	{ "empty body", 404, "text/plain", NULL, "", false, false,
-	    "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n" },
+	    "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n" },
 	{ "no body", 503, NULL, "Retry-After: 1\r\n", "", false, true,
-	    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" },
+	    "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nX-Content-Type-Options: nosniff\r\nRetry-After: 1\r\nConnection: close\r\n\r\n" },
 	{ "never a body", 304, "text/plain", "ETag: \"1\"\r\n", "hello", false, false,
-	    "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nConnection: keep-alive\r\n\r\n" },
-	{ "no content", 204, NULL, NULL, "", false, false, "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n" },
+	    "HTTP/1.1 304 Not Modified\r\nX-Content-Type-Options: nosniff\r\nETag: \"1\"\r\nConnection: keep-alive\r\n\r\n" },
+	{ "no content", 204, NULL, NULL, "", false, false, "HTTP/1.1 204 No Content\r\nX-Content-Type-Options: nosniff\r\nConnection: keep-alive\r\n\r\n" },
 	{ "unlisted status", 299, NULL, NULL, "", false, true,
-	    "HTTP/1.1 299 Unknown\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" },
+	    "HTTP/1.1 299 Unknown\r\nContent-Length: 0\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" },
 };
 
 START_TEST(vector) {

@@ -10,7 +10,7 @@
 #include "common/base/mem.h"
 #include "server/net/stream.h"
 #include "server/net/tls.h"
-#include "server/net/tls_bundle.h"
+#include "common/base/bundle.h"
 #include "server/net/tls_self_signed.h"
 #include "tests/unit/model.h"
 
@@ -32,11 +32,11 @@ static struct buf make_bundle(void) {
 	buf_init(&key, 10000);
 	buf_init(&bundle, 100000);
 	ck_assert(tls_self_signed_make(&certificate, &key, &e));
-	tls_bundle_add(&bundle, TLS_PART_NAME, slice_text("own"));
-	tls_bundle_add(&bundle, TLS_PART_CERTIFICATE, buf_slice(&certificate));
-	tls_bundle_add(&bundle, TLS_PART_KEY, buf_slice(&key));
+	bundle_add(&bundle, TLS_PART_NAME, slice_text("own"));
+	bundle_add(&bundle, TLS_PART_CERTIFICATE, buf_slice(&certificate));
+	bundle_add(&bundle, TLS_PART_KEY, buf_slice(&key));
 	buf_fini(&certificate);
-	tls_bundle_fini(&key);
+	bundle_fini(&key);
 	return bundle;
 }
 
@@ -64,7 +64,7 @@ static void setup(void) {
 	got_len = 0;
 	tls = tls_new(buf_slice(&bundle), &settings, &e);
 	ck_assert_ptr_nonnull(tls);
-	tls_bundle_fini(&bundle);
+	bundle_fini(&bundle);
 	client_context = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_mode(client_context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
@@ -298,7 +298,7 @@ START_TEST(certificates_are_replaced) {
 	tls_describe(tls, &text);
 	ck_assert(slice_starts_with(buf_slice(&text), "own until 20"));
 	buf_fini(&text);
-	tls_bundle_fini(&fresh);
+	bundle_fini(&fresh);
 }
 END_TEST
 

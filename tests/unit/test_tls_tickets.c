@@ -1,10 +1,9 @@
-/* test_tls_tickets - keys that change while others read them; parts of a bundle */
+/* test_tls_tickets - keys that change while others read them */
 #include <check.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/digest.h"
-#include "server/net/tls_bundle.h"
 #include "server/net/tls_tickets.h"
 #include "tests/unit/model.h"
 
@@ -91,29 +90,6 @@ START_TEST(readers_see_whole_keys) {
 }
 END_TEST
 
-START_TEST(parts_of_a_bundle) {
-	struct slice rest, bytes;
-	enum tls_part part;
-	struct buf b;
-
-	buf_init(&b, 100);
-	tls_bundle_add(&b, TLS_PART_NAME, slice_text("one"));
-	tls_bundle_add(&b, TLS_PART_KEY, SLICE_EMPTY);
-	rest = buf_slice(&b);
-	ck_assert(tls_bundle_next(&rest, &part, &bytes) && part == TLS_PART_NAME && slice_eq_text(bytes, "one"));
-	ck_assert(tls_bundle_next(&rest, &part, &bytes) && part == TLS_PART_KEY && bytes.len == 0);
-	ck_assert(!tls_bundle_next(&rest, &part, &bytes) && rest.len == 0);
-	for (size_t len = 0; len < 8; len++) {
-		rest = slice_of(b.data, len);
-		ck_assert(!tls_bundle_next(&rest, &part, &bytes));
-	}
-	tls_bundle_add(&b, TLS_PART_KEY, slice_of(b.data, 10));
-	while (!b.failed)
-		tls_bundle_add(&b, TLS_PART_KEY, slice_text("more than there is room for"));
-	tls_bundle_fini(&b);
-}
-END_TEST
-
 Suite *suite_tls_tickets(void);
 Suite *suite_tls_tickets(void) {
 	Suite *s = suite_create("tls_tickets");
@@ -124,7 +100,6 @@ Suite *suite_tls_tickets(void) {
 	tcase_add_test(t, the_one_before_is_kept);
 	tcase_add_test(t, from_a_file);
 	tcase_add_test(t, readers_see_whole_keys);
-	tcase_add_test(t, parts_of_a_bundle);
 	suite_add_tcase(s, t);
 	return s;
 }

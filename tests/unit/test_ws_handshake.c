@@ -1,5 +1,6 @@
 /* ws_handshake - vectors of handshakes, the RFC's own first */
 #include <check.h>
+#include <stdio.h>
 
 #include "server/ws/ws_handshake.h"
 
@@ -110,6 +111,25 @@ START_TEST(answer) {
 }
 END_TEST
 
+static const struct {
+	const char *headers, *protocol;
+} protocols[] = {
+	{ "", "" },
+	{ "Sec-WebSocket-Protocol: herold\r\n", "herold" },
+	{ "Sec-WebSocket-Protocol: chat, herold, token.abc\r\n", "herold" },
+	{ "Sec-WebSocket-Protocol: token.herold\r\nSec-WebSocket-Protocol: herold\r\n", "herold" },
+	{ "Sec-WebSocket-Protocol: token.herold, herold2\r\n", "" },
+};
+
+START_TEST(protocol) {
+	char head[512];
+
+	snprintf(head, sizeof(head), GET "%s", protocols[_i].headers);
+	parse(head);
+	ck_assert(slice_eq_text(ws_handshake_protocol(&request), protocols[_i].protocol));
+}
+END_TEST
+
 Suite *suite_ws_handshake(void);
 
 Suite *suite_ws_handshake(void) {
@@ -118,6 +138,7 @@ Suite *suite_ws_handshake(void) {
 
 	tcase_add_loop_test(t, vector, 0, ARRAY_LEN(vectors));
 	tcase_add_test(t, answer);
+	tcase_add_loop_test(t, protocol, 0, ARRAY_LEN(protocols));
 	suite_add_tcase(s, t);
 	return s;
 }

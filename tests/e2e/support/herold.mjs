@@ -58,6 +58,7 @@ const isReadyLine = (line) => /\bready\b/.test(line) && /\baddress\b/.test(line)
 
 export class Herold {
 	lines = []
+	#addressCount		// a line that says ready for each
 	isTerminated = false
 	exit = null		// { code, signal } once the master has ended
 
@@ -79,6 +80,8 @@ export class Herold {
 		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...BLOCKED_ROOT, ...options }
 
 		this.staysRoot = all.user === 'root'
+		this.#addressCount = [all.listen, all.tls_listen ?? (all.tls_self_signed === 'on' ? 'one' : '')]
+			.reduce((n, list) => n + `${list}`.split(',').filter(Boolean).length, 0)
 		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
@@ -105,10 +108,9 @@ export class Herold {
 	}
 
 	async #ready() {
-		const line = await waitFor(() => this.exit !== null ? 'ended' : this.lines.find(isReadyLine), 'the line that says ready', START_MS)
-
+		await waitFor(() => this.exit !== null || this.lines.filter(isReadyLine).length >= this.#addressCount, 'the lines that say ready', START_MS)
 		assert.equal(this.exit, null, 'it ended at once')
-		const fields = logFields(line)
+		const fields = logFields(this.lines.find(isReadyLine))
 
 		this.address = plainAddress(fields.address)
 		this.adminAddress = plainAddress(fields.admin)

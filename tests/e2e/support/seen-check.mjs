@@ -1,4 +1,4 @@
-// seen-check - after a whole run: every error code and close reason of the tables has occurred
+// seen-check - after a whole run: every error code, refused token and close reason of the tables has occurred
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -8,6 +8,7 @@ const noted = new Set(readdirSync(process.env.SEEN_DIR)
 	.flatMap((name) => readFileSync(join(process.env.SEEN_DIR, name), 'utf8').split('\n')))
 const missing = [
 	...rows('server/proto/chat_errors.tbl', 'CHAT_ERROR').map((name) => `error ${name}`),
+	...rows('server/auth/auth_refusals.tbl', 'AUTH_REFUSAL').map((name) => `refusal ${name}`),
 	...rows('server/conn/close_reasons.tbl', 'CLOSE_REASON').map((name) => `close ${name}`),
 ].filter((line) => !noted.has(line))
 
