@@ -142,7 +142,7 @@ static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	}
 	evloop_io_start(loop, &signals, signal_fd, EVLOOP_READ, on_signal, loop);
 	evloop_on_turn_end(loop, turn_end, b);
-	sandbox_start(c->sandbox == SWITCH_ON, SANDBOX_LOCAL);
+	sandbox_start(c->sandbox == SWITCH_ON, c->engine == ENGINE_REDIS ? SANDBOX_NETWORK : SANDBOX_LOCAL);
 	atomic_store(&stats_own->is_ready, 1);
 	log_line(LOG_INFO, "broker is ready", LF_TEXT("engine", settings.engine->name));
 	evloop_run(loop);

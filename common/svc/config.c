@@ -78,19 +78,28 @@ static void forget_text(char **text) {
 	*text = slice_dup_text(SLICE_EMPTY);
 }
 
+static void forget_value(struct config *c, const struct config_option *o) {
+	void *value = value_of(c, o);
+	struct text_list *list = value;
+
+	if (!o->is_secret)
+		return;
+	if (o->type == OPTION_IS_TEXT)
+		forget_text(value);
+	for (size_t i = 0; o->type == OPTION_IS_LIST && i < list->count; i++)
+		forget_text(&list->item[i]);
+}
+
 void config_forget_secrets(struct config *c) {
-	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-		if (options[i].is_secret)
-			forget_text(value_of(c, &options[i]));
-	}
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		forget_value(c, &options[i]);
 }
 
 void config_fini(struct config *c) {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		void *value = value_of(c, &options[i]);
 
-		if (options[i].is_secret)
-			forget_text(value);
+		forget_value(c, &options[i]);
 		if (options[i].type == OPTION_IS_TEXT)
 			mem_free(*(char **)value);
 		else if (options[i].type == OPTION_IS_LIST)
