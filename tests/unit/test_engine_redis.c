@@ -382,6 +382,45 @@ START_TEST(two_servers) {
 }
 END_TEST
 
+/* --- the cluster's nodes --- */
+
+static const char *nodes_of_first(void) {
+	static char text[65536];
+	struct buf out;
+
+	buf_init(&out, sizeof(text) - 1);
+	engine_redis.nodes(hosts.host[0].engine, &out);
+	snprintf(text, sizeof(text), "%.*s", (int)out.len, (const char *)out.data);
+	buf_fini(&out);
+	return text;
+}
+
+static bool good_one_is_there(void) {
+	return strstr(nodes_of_first(), "\"node\":\"good\"") != NULL;
+}
+
+/* Whoever may write into Redis: what is no description of a node is not shown, and says nothing of lists. */
+START_TEST(nonsense_is_no_node) {
+	static const char *const options[] = { "node_lease_seconds=2", NULL };
+	static const char *const nonsense[] = { "{}", "{\"node\"}", "{\"node\":\"\xff\",\"servers\":\"x\"}", "{\"node\":\"a\\\",\"servers\":\"x\"}",
+		"{\"node\":\"a\",\"servers\":\"x\"},{}", "{\"node\":\"a\",,\"servers\":\"x\"}", "{\"node\":\"a\n\",\"servers\":\"x\"}",
+		"{\"node\":-,\"servers\":\"x\"}", "{\"node\":01,\"servers\":\"x\"}", "{\"node\":\"a\",\"servers\":\"x\"", "{\"node\":[],\"servers\":\"x\"}",
+		"{\"node\":\"a\",\"servers\":\"x\",}", "" };
+
+	start_with(options);
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		redis_fixture_do(&redis, "ZADD herold:l 99999999999999 nonsense%d", (int)i);
+		redis_fixture_do(&redis, "SET herold:j:nonsense%d %s", (int)i, nonsense[i]);
+	}
+	redis_fixture_do(&redis, "ZADD herold:l 99999999999999 good");
+	redis_fixture_do(&redis, "SET herold:j:good %s", "{\"node\":\"good\",\"servers\":\"one\",\"new\":10}");
+	hosts_until(good_one_is_there);
+	ck_assert_ptr_null(strstr(nodes_of_first(), "\"x\""));
+	ck_assert_ptr_null(strstr(nodes_of_first(), "{}"));
+	ck_assert(hosts_all_ready());
+}
+END_TEST
+
 Suite *suite_engine_redis(void);
 
 Suite *suite_engine_redis(void) {
@@ -404,6 +443,7 @@ Suite *suite_engine_redis(void) {
 	tcase_add_test(all, stopped);
 	tcase_add_test(all, not_there_yet);
 	tcase_add_test(all, two_servers);
+	tcase_add_test(all, nonsense_is_no_node);
 	suite_add_tcase(s, all);
 	return s;
 }
