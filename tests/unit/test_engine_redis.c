@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "broker/redis_ring.h"
 #include "common/svc/stats.h"
 #include "tests/unit/redis_hosts.h"
 
@@ -344,12 +345,31 @@ static bool first_is_in_trouble(void) {
 	return trouble != NULL && strstr(trouble, "Redis 127.0.0.1") != NULL;
 }
 
+/* Whether both servers have a channel: that depends on their ports. */
+static bool is_spread(void) {
+	char text[2][32];
+	const char *const names[] = { text[0], text[1] };
+	struct redis_ring ring;
+	struct errbuf e;
+	size_t on_second = 0;
+
+	snprintf(text[0], sizeof(text[0]), "127.0.0.1:%u/0", redis.port);
+	snprintf(text[1], sizeof(text[1]), "127.0.0.1:%u/0", second.port);
+	ck_assert(redis_ring_init(&ring, names, ARRAY_LEN(names), &e));
+	for (int i = 0; i < HOST_CHANNELS; i++)
+		on_second += redis_ring_find(&ring, slice_text(host_channel_names[i]));
+	redis_ring_fini(&ring);
+	return on_second > 0 && on_second < HOST_CHANNELS;
+}
+
 START_TEST(two_servers) {
 	static const char *const options[] = { "redis_wait_ms=200", NULL };
 	char urls[128];
 	unsigned good = 0, bad = 0;
 	uint32_t before;
 
+	while (!is_spread())
+		second.port = redis_fixture_free_port();
 	redis_fixture_start(&redis);
 	redis_fixture_start(&second);
 	snprintf(urls, sizeof(urls), "%s", url_of(&redis));
