@@ -154,7 +154,7 @@ test: deps-test ## install what testing needs, build, and run every test (what C
 	@$(MAKE) --no-print-directory MODE=asan e2e
 
 unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
-	$(BUILD)/unit $(SUITE)
+	@tests/unit/run $(BUILD)/unit $(BUILD)/suites.tbl $(SUITE)
 
 e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)

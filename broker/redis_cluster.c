@@ -50,6 +50,33 @@ static struct slice value_of(const char *said, const char *name) {
 	return slice_of(at, (size_t)(end - at));
 }
 
+/* A text without escapes, or a number. False: it is neither. */
+static bool skip_value(const char **at) {
+	const char *c = *at;
+
+	if (*c == '"') {
+		for (c++; *c != '"'; c++) {
+			if (*c < ' ' || *c > '~' || *c == '\\')
+				return false;
+		}
+		*at = c + 1;
+		return true;
+	}
+	*at += strspn(c, "0123456789");
+	return *at > c && (*c != '0' || *at == c + 1);
+}
+
+/* As cluster_describe() writes it: what stands there goes to others as it is, and newer nodes may say more. */
+static bool is_description(const char *said) {
+	const char *at = said;
+
+	do {
+		if (*at != (at == said ? '{' : ',') || *++at != '"' || !skip_value(&at) || *at++ != ':' || !skip_value(&at))
+			return false;
+	} while (*at != '}');
+	return at[1] == '\0';
+}
+
 static struct shard *shard_of(const struct engine *e, const struct redis_server *server) {
 	for (size_t i = 0; i < e->shard_count; i++) {
 		if (e->shards[i].server == server)
@@ -77,10 +104,16 @@ void cluster_on_nodes(void *engine, const struct redis_server *server, const str
 	for (size_t i = 0; i < count; i++) {
 		struct slice said = redis_reply_text(redis_reply_at(nodes, i));
 
+		char *text;
+
+		if (said.len > SAID_MAX_BYTES)
+			continue;
 		/* Whoever may write into Redis may have written it. */
-		if (said.len >= 2 && said.len <= SAID_MAX_BYTES && said.ptr[0] == '{' && said.ptr[said.len - 1] == '}' &&
-		    memchr(said.ptr, '\0', said.len) == NULL)
-			s->said[s->said_count++] = slice_dup_text(said);
+		text = slice_dup_text(said);
+		if (strlen(text) == said.len && is_description(text))
+			s->said[s->said_count++] = text;
+		else
+			mem_free(text);
 	}
 }
 

@@ -10,6 +10,8 @@
 
 /* How much hiredis reads at once, and how often in a turn. */
 enum { READ_BYTES = 16 * 1024, READS_MAX = 8 };
+/* By so much of it a password is known in a text that may be cut. */
+enum { SECRET_PART = 8 };
 
 enum conn_state {
 	CONN_CLOSED = 0,
@@ -236,9 +238,20 @@ void redis_conn_open(struct redis_conn *c, const struct redis_target *target) {
 	redis_dial_start(&c->dial, target->host, target->port, target->path);
 }
 
+/* Who does not know AUTH says back what it was sent, or how that begins: of this only the code is told. */
+static struct slice without_secret(const struct redis_conn *c, struct slice error) {
+	size_t len = c->target.password != NULL ? strnlen(c->target.password, SECRET_PART) : 0;
+	struct slice code = error, rest = error;
+
+	if (len == 0 || error.len == 0 || memmem(error.ptr, error.len, c->target.password, len) == NULL)
+		return error;
+	slice_next_part(&rest, ' ', &code);
+	return code;
+}
+
 static void on_login(void *arg, enum redis_outcome outcome, const struct redis_reply *reply) {
 	struct redis_conn *c = arg;
-	struct slice error = redis_reply_error(reply);
+	struct slice error = without_secret(c, redis_reply_error(reply));
 	char text[200];
 
 	if (outcome != REDIS_DONE || c->state != CONN_LOGIN)

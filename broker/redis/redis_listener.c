@@ -39,7 +39,7 @@ struct redis_listener {
 	struct htab subs;
 	struct list changed;
 	struct redis_target target;
-	char *host;			/* owned; the target's */
+	char *host, *tls_host;		/* owned; the target's */
 	bool may_connect, is_listening;
 	struct redis_backoff backoff;
 	struct evloop_timer retry;
@@ -102,29 +102,42 @@ void redis_listener_free(struct redis_listener **l) {
 	htab_fini(&(*l)->subs);
 	buf_fini(&(*l)->key);
 	mem_free((*l)->host);
+	mem_free((*l)->tls_host);
 	mem_free(*l);
 	*l = NULL;
 }
 
 /* --- the link --- */
 
-static bool is_same_place(const struct redis_listener *l, const struct redis_target *t) {
-	if (l->target.name == NULL || (l->host == NULL) != (t->host == NULL))
-		return false;
-	if (t->host == NULL)
-		return strcmp(l->target.path, t->path) == 0;
-	return strcmp(l->host, t->host) == 0 && l->target.port == t->port;
+static bool is_same_text(const char *a, const char *b) {
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool is_same_target(const struct redis_target *a, const struct redis_target *b) {
+	return is_same_text(a->name, b->name) && is_same_text(a->host, b->host) && is_same_text(a->path, b->path) && a->port == b->port &&
+	    is_same_text(a->tls_host, b->tls_host);
+}
+
+static char *copy_of(const char *text) {
+	return text != NULL ? mem_dup(text, strlen(text) + 1) : NULL;
+}
+
+static void set_target(struct redis_listener *l, const struct redis_target *target) {
+	mem_free(l->host);
+	mem_free(l->tls_host);
+	l->host = copy_of(target->host);
+	l->tls_host = copy_of(target->tls_host);
+	l->target = *target;
+	l->target.host = l->host;
+	l->target.tls_host = l->tls_host;
 }
 
 void redis_listener_follow(struct redis_listener *l, const struct redis_target *target) {
-	bool is_same = is_same_place(l, target);
-
-	if (!is_same)
+	/* What a connection has been given is its own until it is lost. */
+	if (!is_same_target(&l->target, target)) {
 		redis_conn_close(l->conn, "the server is elsewhere now");
-	mem_free(l->host);
-	l->host = target->host != NULL ? mem_dup(target->host, strlen(target->host) + 1) : NULL;
-	l->target = *target;
-	l->target.host = l->host;
+		set_target(l, target);
+	}
 	l->may_connect = true;
 	l->backoff.ms = 0;
 	evloop_timer_start(&l->retry, 0);

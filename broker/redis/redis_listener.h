@@ -30,7 +30,7 @@ struct redis_listener *redis_listener_new(const struct redis_conn_settings *sett
     const struct redis_listener_ops *ops, void *arg) MUST_CHECK;
 void redis_listener_free(struct redis_listener **l);
 /* The server is there (a numeric address or a path), and may be connected to from now on. A link to elsewhere is given up. Copies the
- * host; the rest of the target is borrowed until the next call. */
+ * hosts; the rest of the target is borrowed for life. */
 void redis_listener_follow(struct redis_listener *l, const struct redis_target *target);
 /* Where it is is not known for now: a link that stands stays, one that is lost is not made again. */
 void redis_listener_hold(struct redis_listener *l);

@@ -2,7 +2,8 @@
  * redis_scripts - what is kept in Redis, and the server-side scripts that alone change it
  *
  * Keys, all with the configured prefix P (default "herold:"), C a channel, N a node (a broker's life):
- *   P g            hash    the generation of this server: t (random text), r (replication id it belongs to), a (address)
+ *   P g            hash    the generation of this server: t (random text), r (replication id it belongs to), a (address),
+ *                          p (1: that server keeps all it has answered)
  *   P m:C          hash    meta: e (epoch, 8 characters), o (top offset), b (bytes of all data ever), l (of those that are gone),
  *                          x (when expiries were renewed)
  *   P s:C          stream  history: entry id OFFSET-0, field d: the payload as it was published, field b: meta's b after it

@@ -262,7 +262,7 @@ static void follow(struct redis_server *s) {
 		.password = url->password,
 		.name = s->listener_name,
 		.is_tls = url->is_tls,
-		.tls_host = s->master_host != NULL ? s->master_host : url->host,
+		.tls_host = !url->is_tls ? NULL : s->master_host != NULL ? s->master_host : url->host,
 	};
 	struct errbuf e;
 

@@ -5,7 +5,7 @@
 
 #include "common/svc/log.h"
 
-enum { FORGET_MS = 10000 };
+enum { FORGET_MS = 10000, SAY_AGAIN_MS = 10000 };
 
 static const struct {
 	const char *code;
@@ -30,13 +30,21 @@ enum redis_remedy redis_error_remedy(enum redis_error kind) {
 	return kinds[kind].remedy;
 }
 
+/* What comes and goes with every other call is said now and then. */
+static bool is_worth_saying(const struct redis_trouble *t, enum redis_error kind, uint64_t now_ms) {
+	return !t->kind[kind].is_said && (t->kind[kind].said_ms == 0 || now_ms - t->kind[kind].said_ms >= SAY_AGAIN_MS);
+}
+
 void redis_trouble_refused(struct redis_trouble *t, enum redis_script script, struct slice text, const char *address, uint64_t now_ms) {
 	enum redis_error kind = redis_error_of(text);
 
 	snprintf(t->text, sizeof(t->text), "%.*s", (int)(text.len < sizeof(t->text) ? text.len : sizeof(t->text) - 1),
 	    (const char *)text.ptr);
-	if (t->kind[kind].count++ == 0) {
+	if (t->kind[kind].count++ == 0)
 		t->open++;
+	if (is_worth_saying(t, kind, now_ms)) {
+		t->kind[kind].is_said = true;
+		t->kind[kind].said_ms = now_ms;
 		log_line(LOG_WARN, "Redis refuses calls", LF_TEXT("address", address), LF_TEXT("script", redis_script_name(script)),
 		    LF_TEXT("error", t->text));
 	}
@@ -45,8 +53,10 @@ void redis_trouble_refused(struct redis_trouble *t, enum redis_script script, st
 }
 
 static void end(struct redis_trouble *t, size_t kind, const char *address) {
-	log_line(LOG_INFO, "Redis takes calls again", LF_TEXT("address", address), LF_TEXT("error", kinds[kind].code),
-	    LF_U("refused", t->kind[kind].count));
+	if (t->kind[kind].is_said)
+		log_line(LOG_INFO, "Redis takes calls again", LF_TEXT("address", address), LF_TEXT("error", kinds[kind].code),
+		    LF_U("refused", t->kind[kind].count));
+	t->kind[kind].is_said = false;
 	t->kind[kind].count = 0;
 	t->open--;
 }

@@ -1,5 +1,6 @@
 /*
- * redis_trouble - which errors a server answers at present: each kind is logged when it begins and when it is over
+ * redis_trouble - which errors a server answers at present: each kind is logged when it begins and when it is over, and not
+ * sooner again than in 10 seconds
  *
  * A kind is over when the script that had it last works again, or another one does and it has not been met for 10 seconds.
  */
@@ -21,6 +22,8 @@ struct redis_trouble {
 	struct {
 		uint64_t count;	/* of refusals since it began; 0: it has not */
 		uint64_t last_ms;
+		uint64_t said_ms;	/* when its beginning was logged last; 0: never */
+		bool is_said;		/* its end is logged, too */
 		enum redis_script script;	/* that had it last */
 	} kind[REDIS_ERROR_COUNT];
 	char text[160];		/* the last error */

@@ -351,6 +351,16 @@ static bool check_proxies(const struct config *c, struct errbuf *e) {
 	return true;
 }
 
+static bool check_redis_limits(const struct config *c, struct errbuf *e) {
+	if (c->redis_wait_ms >= c->broker_timeout_ms)
+		return errbuf_set(e, "redis_wait_ms (%lld) is not less than broker_timeout_ms (%lld), by which the asker has given up: lower "
+		    "the one or raise the other", (long long)c->redis_wait_ms, (long long)c->broker_timeout_ms);
+	if (c->redis_queue_bytes < 2 * c->max_message_bytes)
+		return errbuf_set(e, "redis_queue_bytes (%lld) is less than twice max_message_bytes (%lld): raise the one or lower the other",
+		    (long long)c->redis_queue_bytes, (long long)c->max_message_bytes);
+	return true;
+}
+
 static bool check_redis(const struct config *c, struct errbuf *e) {
 	struct errbuf why;
 	uint16_t port;
@@ -367,7 +377,7 @@ static bool check_redis(const struct config *c, struct errbuf *e) {
 	}
 	if (c->redis_sentinels.count > 0 && c->redis_url.count > 1)
 		return errbuf_set(e, "redis_url: %zu are not allowed beside redis_sentinels, who know one master", c->redis_url.count);
-	return true;
+	return check_redis_limits(c, e);
 }
 
 static bool check_auth(const struct config *c, struct errbuf *e) {

@@ -230,6 +230,30 @@ START_TEST(what_a_reload_may_change_is_exchanged) {
 }
 END_TEST
 
+static const struct {
+	const char *name, *value, *why;
+} redis_limits[] = {
+	{ "redis_wait_ms", "199", NULL },
+	{ "redis_wait_ms", "5000", "redis_wait_ms (5000) is not less than broker_timeout_ms (5000), by which the asker has given up: lower the "
+	    "one or raise the other" },
+	{ "redis_queue_bytes", "1m", "redis_queue_bytes (1048576) is less than twice max_message_bytes (1048576): raise the one or lower the "
+	    "other" },
+};
+
+START_TEST(limits_of_redis_fit_together) {
+	const char *why = redis_limits[_i].why;
+
+	/* The clock of the queue moves on every 100 ms. */
+	ck_assert_int_eq(set(redis_limits[_i].name, redis_limits[_i].value), why != NULL);
+	if (why == NULL)
+		return;
+	ck_assert(config_check(&config, &err));
+	ck_assert(set("engine", "redis"));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_str_eq(err.text, why);
+}
+END_TEST
+
 START_TEST(environment_names_options) {
 	char *good[] = { (char[]){ "PATH=/bin" }, (char[]){ "HEROLD_WORKERS=3" }, (char[]){ "HEROLD_ECHO_PREFIX=a=b" }, (char[]){ "HEROLDX=1" }, NULL };
 	char *bad[] = { (char[]){ "HEROLD_WORKERS=many" }, NULL };
@@ -336,6 +360,7 @@ Suite *suite_config(void) {
 	tcase_add_loop_test(t, redis_is_checked_where_it_is_used, 0, (int)ARRAY_LEN(redis));
 	tcase_add_test(t, auth_needs_its_files);
 	tcase_add_test(t, what_a_reload_may_change_is_exchanged);
+	tcase_add_loop_test(t, limits_of_redis_fit_together, 0, (int)ARRAY_LEN(redis_limits));
 	tcase_add_test(t, environment_names_options);
 	tcase_add_test(t, unknown_variables_are_left_alone_and_named);
 	tcase_add_test(t, lines_carry_everything);

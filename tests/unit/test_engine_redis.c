@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "broker/redis_ring.h"
 #include "common/svc/stats.h"
 #include "tests/unit/redis_hosts.h"
 
@@ -344,12 +345,31 @@ static bool first_is_in_trouble(void) {
 	return trouble != NULL && strstr(trouble, "Redis 127.0.0.1") != NULL;
 }
 
+/* Whether both servers have a channel: that depends on their ports. */
+static bool is_spread(void) {
+	char text[2][32];
+	const char *const names[] = { text[0], text[1] };
+	struct redis_ring ring;
+	struct errbuf e;
+	size_t on_second = 0;
+
+	snprintf(text[0], sizeof(text[0]), "127.0.0.1:%u/0", redis.port);
+	snprintf(text[1], sizeof(text[1]), "127.0.0.1:%u/0", second.port);
+	ck_assert(redis_ring_init(&ring, names, ARRAY_LEN(names), &e));
+	for (int i = 0; i < HOST_CHANNELS; i++)
+		on_second += redis_ring_find(&ring, slice_text(host_channel_names[i]));
+	redis_ring_fini(&ring);
+	return on_second > 0 && on_second < HOST_CHANNELS;
+}
+
 START_TEST(two_servers) {
 	static const char *const options[] = { "redis_wait_ms=200", NULL };
 	char urls[128];
 	unsigned good = 0, bad = 0;
 	uint32_t before;
 
+	while (!is_spread())
+		second.port = redis_fixture_free_port();
 	redis_fixture_start(&redis);
 	redis_fixture_start(&second);
 	snprintf(urls, sizeof(urls), "%s", url_of(&redis));
@@ -382,6 +402,45 @@ START_TEST(two_servers) {
 }
 END_TEST
 
+/* --- the cluster's nodes --- */
+
+static const char *nodes_of_first(void) {
+	static char text[65536];
+	struct buf out;
+
+	buf_init(&out, sizeof(text) - 1);
+	engine_redis.nodes(hosts.host[0].engine, &out);
+	snprintf(text, sizeof(text), "%.*s", (int)out.len, (const char *)out.data);
+	buf_fini(&out);
+	return text;
+}
+
+static bool good_one_is_there(void) {
+	return strstr(nodes_of_first(), "\"node\":\"good\"") != NULL;
+}
+
+/* Whoever may write into Redis: what is no description of a node is not shown, and says nothing of lists. */
+START_TEST(nonsense_is_no_node) {
+	static const char *const options[] = { "node_lease_seconds=2", NULL };
+	static const char *const nonsense[] = { "{}", "{\"node\"}", "{\"node\":\"\xff\",\"servers\":\"x\"}", "{\"node\":\"a\\\",\"servers\":\"x\"}",
+		"{\"node\":\"a\",\"servers\":\"x\"},{}", "{\"node\":\"a\",,\"servers\":\"x\"}", "{\"node\":\"a\n\",\"servers\":\"x\"}",
+		"{\"node\":-,\"servers\":\"x\"}", "{\"node\":01,\"servers\":\"x\"}", "{\"node\":\"a\",\"servers\":\"x\"", "{\"node\":[],\"servers\":\"x\"}",
+		"{\"node\":\"a\",\"servers\":\"x\",}", "" };
+
+	start_with(options);
+	for (size_t i = 0; i < ARRAY_LEN(nonsense); i++) {
+		redis_fixture_do(&redis, "ZADD herold:l 99999999999999 nonsense%d", (int)i);
+		redis_fixture_do(&redis, "SET herold:j:nonsense%d %s", (int)i, nonsense[i]);
+	}
+	redis_fixture_do(&redis, "ZADD herold:l 99999999999999 good");
+	redis_fixture_do(&redis, "SET herold:j:good %s", "{\"node\":\"good\",\"servers\":\"one\",\"new\":10}");
+	hosts_until(good_one_is_there);
+	ck_assert_ptr_null(strstr(nodes_of_first(), "\"x\""));
+	ck_assert_ptr_null(strstr(nodes_of_first(), "{}"));
+	ck_assert(hosts_all_ready());
+}
+END_TEST
+
 Suite *suite_engine_redis(void);
 
 Suite *suite_engine_redis(void) {
@@ -404,6 +463,7 @@ Suite *suite_engine_redis(void) {
 	tcase_add_test(all, stopped);
 	tcase_add_test(all, not_there_yet);
 	tcase_add_test(all, two_servers);
+	tcase_add_test(all, nonsense_is_no_node);
 	suite_add_tcase(s, all);
 	return s;
 }

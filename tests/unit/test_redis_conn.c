@@ -192,6 +192,20 @@ START_TEST(a_wrong_password_is_said) {
 }
 END_TEST
 
+/* Redis says back what it was sent when it does not know the command. */
+START_TEST(a_password_is_never_said) {
+	static const char *const options[] = { "--rename-command", "AUTH", "" };
+	static const char *const passwords[] = { "opensesame",
+		"opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame-opensesame" };
+
+	memcpy(redis.option, options, sizeof(options));
+	redis_fixture_start(&redis);
+	target.password = passwords[_i];
+	open_to_loss();
+	ck_assert_str_eq(why, "login refused: ERR");
+}
+END_TEST
+
 START_TEST(what_is_said_instead_of_a_welcome_is_said) {
 	static const char *const options[] = { "--maxclients", "1" };
 	redisContext *only;
@@ -457,6 +471,7 @@ Suite *suite_redis_conn(void) {
 	tcase_add_test(t, commands_are_answered_in_order);
 	tcase_add_test(t, login_is_by_user_password_database_and_name);
 	tcase_add_test(t, a_wrong_password_is_said);
+	tcase_add_loop_test(t, a_password_is_never_said, 0, 2);
 	tcase_add_test(t, what_is_said_instead_of_a_welcome_is_said);
 	tcase_add_test(t, unix_sockets_serve_too);
 	tcase_add_test(t, nobody_there_is_said);

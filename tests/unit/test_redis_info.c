@@ -1,6 +1,8 @@
 /* test_redis_info - servers that may be used and that may not, what they prove; kinds of errors; waiting */
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "broker/redis/redis_backoff.h"
 #include "broker/redis/redis_info.h"
@@ -99,6 +101,41 @@ START_TEST(a_kind_is_over_when_its_script_works) {
 }
 END_TEST
 
+static int count_lines(FILE *file, const char *words) {
+	char line[1024];
+	int count = 0;
+
+	rewind(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		count += strstr(line, words) != NULL;
+	return count;
+}
+
+/* One channel whose key is not ours among others, or a memory that is about full: every other call is refused. */
+START_TEST(what_comes_and_goes_is_not_logged_each_time) {
+	struct redis_trouble t = { 0 };
+	FILE *file = tmpfile();
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+	for (uint64_t i = 0; i < 100; i++) {
+		refuse(&t, REDIS_SCRIPT_publish, "OOM x", 1000 + i);
+		ck_assert_uint_eq(t.open, 1);
+		redis_trouble_done(&t, REDIS_SCRIPT_publish, "", 1000 + i);
+		ck_assert_uint_eq(t.open, 0);
+	}
+	ck_assert_int_eq(count_lines(file, "Redis refuses calls"), 1);
+	ck_assert_int_eq(count_lines(file, "Redis takes calls again"), 1);
+	/* What lasts then is said all the same. */
+	for (uint64_t i = 0; i < 100; i++)
+		refuse(&t, REDIS_SCRIPT_publish, "OOM x", 2000 + 100 * i);
+	ck_assert_int_eq(count_lines(file, "Redis refuses calls"), 2);
+	redis_trouble_done(&t, REDIS_SCRIPT_publish, "", 13000);
+	ck_assert_int_eq(count_lines(file, "error=OOM refused=100"), 1);
+	fclose(file);
+}
+END_TEST
+
 START_TEST(a_long_error_is_cut) {
 	struct redis_trouble t = { 0 };
 	char text[1000];
@@ -132,6 +169,7 @@ Suite *suite_redis_info(void) {
 	tcase_add_loop_test(t, what_a_server_says_decides, 0, (int)ARRAY_LEN(infos));
 	tcase_add_loop_test(t, errors_have_a_kind_and_a_remedy, 0, (int)ARRAY_LEN(errors));
 	tcase_add_test(t, a_kind_is_over_when_its_script_works);
+	tcase_add_test(t, what_comes_and_goes_is_not_logged_each_time);
 	tcase_add_test(t, a_long_error_is_cut);
 	tcase_add_test(t, waiting_doubles_up_to_two_seconds);
 	suite_add_tcase(s, t);

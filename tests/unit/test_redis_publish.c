@@ -357,13 +357,16 @@ START_TEST(generations) {
 	ck_assert_str_eq(generation("R1", "A2", false, "x"), "first");
 	ck_assert_str_eq(rw_text("HGET t:g a"), "A2");
 	/* Restarted, and nothing was lost; the next host sees that it is known. */
+	ck_assert_str_eq(generation("R1", "A2", true, "x"), "first");
 	ck_assert_str_eq(generation("R2", "A2", true, "x"), "first");
 	ck_assert_str_eq(generation("R2", "A2", false, "x"), "first");
 	/* Promoted. */
 	ck_assert_str_eq(generation("R3", "A2", false, "second"), "second");
 	ck_assert_str_eq(generation("R3", "A2", false, "x"), "second");
+	/* Proven for what comes, not for what was. */
+	ck_assert_str_eq(generation("R4", "A2", true, "third"), "third");
 	/* The proof is about another server. */
-	ck_assert_str_eq(generation("R4", "A3", true, "third"), "third");
+	ck_assert_str_eq(generation("R5", "A3", true, "other"), "other");
 	rw_do("FLUSHALL");
 	ck_assert_str_eq(generation("R4", "A3", true, "fourth"), "fourth");
 }

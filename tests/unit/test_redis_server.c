@@ -131,17 +131,19 @@ START_TEST(a_restart_without_its_data_is_another_generation) {
 END_TEST
 
 static const struct {
-	const char *appendfsync;
+	const char *before, *after;	/* appendfsync */
 	bool is_kept;
-} logs[] = { { "always", true }, { "everysec", false } };
+} logs[] = { { "always", "always", true }, { "everysec", "everysec", false }, { "everysec", "always", false } };
 
 START_TEST(a_restart_keeps_its_generation_only_if_nothing_can_be_lost) {
-	const char *const options[] = { "--appendonly", "yes", "--appendfsync", logs[_i].appendfsync };
+	const char *const options[] = { "--appendonly", "yes", "--appendfsync", logs[_i].before };
+	const char *const options_after[] = { "--appendonly", "yes", "--appendfsync", logs[_i].after };
 	char before[64];
 
 	option(options, ARRAY_LEN(options));
 	start_both();
 	snprintf(before, sizeof(before), "%s", shard.generation);
+	option(options_after, ARRAY_LEN(options_after));
 	restart();
 	ck_assert_int_eq(strcmp(shard.generation, before) == 0, logs[_i].is_kept);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_generations), !logs[_i].is_kept);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/redis/redis_conn.h"
+#include "broker/redis/redis_listener.h"
 #include "broker/redis/redis_tls.h"
 #include "common/base/buf.h"
 #include "server/net/tls_self_signed.h"
@@ -165,6 +166,36 @@ START_TEST(much_goes_through) {
 }
 END_TEST
 
+static void on_nothing(void *arg) {
+	(void)arg;
+}
+
+static void on_listener_lost(void *arg, const char *text, bool was_listening) {
+	(void)was_listening;
+	on_lost(arg, text);
+}
+
+/* A Sentinel's new answer takes the place of the last one while the link is still being made. */
+START_TEST(a_listener_keeps_the_name_that_it_was_given) {
+	static const struct redis_listener_ops listener_ops = { .heard = on_nothing, .listening = on_up, .lost = on_listener_lost };
+	char tls_host[] = "localhost";
+	struct redis_target target = { .host = "127.0.0.1", .tls_host = tls_host, .port = port_of_tls(), .name = "test", .is_tls = true };
+	struct redis_listener *l = redis_listener_new(&(struct redis_conn_settings){ loop, resolver, 5000, 5000 }, "x:",
+	    slice_text("x:probe"), &listener_ops, NULL);
+
+	setenv("SSL_CERT_FILE", certificate_path, 1);
+	redis_listener_follow(l, &target);
+	memset(tls_host, 'x', strlen(tls_host));
+	evloop_timer_start(&late, 20000);
+	evloop_run(loop);
+	if (!redis_tls_is_built())
+		want_no_tls();
+	else
+		ck_assert_msg(is_up, "%s", why);
+	redis_listener_free(&l);
+}
+END_TEST
+
 START_TEST(a_peer_without_tls_is_left) {
 	open_to("127.0.0.1", NULL, redis.port);
 	ck_assert(is_lost && !is_up);
@@ -181,6 +212,7 @@ Suite *suite_redis_tls(void) {
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, whose_certificate_it_is_is_checked, 0, (int)ARRAY_LEN(peers));
 	tcase_add_test(t, much_goes_through);
+	tcase_add_test(t, a_listener_keeps_the_name_that_it_was_given);
 	tcase_add_test(t, a_peer_without_tls_is_left);
 	suite_add_tcase(s, t);
 	return s;
