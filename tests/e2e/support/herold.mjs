@@ -80,6 +80,7 @@ export class Herold {
 		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, ...BLOCKED_ROOT, ...options }
 
 		this.staysRoot = all.user === 'root'
+		this.expected = [all.listen, all.tls_listen].flatMap((list) => list?.split(',') ?? []).filter(Boolean).length
 		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
@@ -106,10 +107,10 @@ export class Herold {
 	}
 
 	async #ready() {
-		const line = await waitFor(() => this.exit !== null ? 'ended' : this.lines.find(isReadyLine), 'the line that says ready', START_MS)
-
+		// A line for each address; they may arrive one by one.
+		await waitFor(() => this.exit !== null || this.lines.filter(isReadyLine).length >= this.expected, 'the lines that say ready', START_MS)
 		assert.equal(this.exit, null, 'it ended at once')
-		const fields = logFields(line)
+		const fields = logFields(this.lines.find(isReadyLine))
 
 		this.address = plainAddress(fields.address)
 		this.adminAddress = plainAddress(fields.admin)
