@@ -4,7 +4,7 @@ import { describe } from 'node:test'
 
 import { ChatClient } from './support/client.mjs'
 import { LEASE_SECONDS, clusterAmidChat, clusterStory, notReady } from './support/cluster.mjs'
-import { run, sleep, waitFor } from './support/herold.mjs'
+import { REACHES_FILES, run, sleep, waitFor } from './support/herold.mjs'
 import { isSanitized } from './support/load.mjs'
 import { Redis, freePort } from './support/redis.mjs'
 
@@ -192,7 +192,7 @@ describe('one chat on several hosts', { concurrency: isSanitized ? 2 : 3 }, () =
 	})
 
 	clusterStory('two chats in one Redis, by prefix; one through a unix socket', {
-		hosts: 3, options: (i, cluster) => ({ redis_prefix: i < 2 ? 'one:' : 'two:', ...i === 2 && { redis_url: `unix://${cluster.redis.path}` } }),
+		hosts: 3, options: (i, cluster) => ({ redis_prefix: i < 2 ? 'one:' : 'two:', ...i === 2 && { redis_url: `unix://${cluster.redis.path}`, ...REACHES_FILES } }),
 	}, async (cluster) => {
 		const clients = await oneOnEach(cluster)
 		const [anna, ben, cora] = clients
