@@ -10,9 +10,10 @@ import { seen } from './seen.mjs'
 
 const BIN = resolve(process.env.BIN ?? new URL('../../../build', import.meta.url).pathname)
 const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at /
-// Where nobody but root may enter the root directory (a bare chroot), the leak checker of a process that has dropped root is
-// blind: it reads /proc.
-const BLOCKED_ROOT = (statSync('/').mode & 0o001) === 0 && BIN.includes('asan') ? { user: 'root' } : {}
+/** For processes that have to reach files after they have given up root: nothing, unless only root may enter the root directory (a bare chroot). */
+export const REACHES_FILES = (statSync('/').mode & 0o001) === 0 ? { user: 'root' } : {}
+// The leak checker reads /proc.
+const BLOCKED_ROOT = BIN.includes('asan') ? REACHES_FILES : {}
 // A build with sanitizers on a busy machine takes its time.
 const START_MS = 20000
 const WAIT_MS = 10000
@@ -58,7 +59,7 @@ const isReadyLine = (line) => /\bready\b/.test(line) && /\baddress\b/.test(line)
 
 export class Herold {
 	lines = []
-	#addressCount		// a line that says ready for each
+	#addressCount
 	isTerminated = false
 	exit = null		// { code, signal } once the master has ended
 
@@ -108,6 +109,7 @@ export class Herold {
 	}
 
 	async #ready() {
+		// A line for each address; they may arrive one by one.
 		await waitFor(() => this.exit !== null || this.lines.filter(isReadyLine).length >= this.#addressCount, 'the lines that say ready', START_MS)
 		assert.equal(this.exit, null, 'it ended at once')
 		const fields = logFields(this.lines.find(isReadyLine))
