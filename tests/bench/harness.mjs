@@ -123,8 +123,9 @@ export async function startServer(name, program, makeArgs, paths, core = 0) {
 	return server;
 }
 
-const heroldArgs = (settings) => (port, admin) => ['drain_seconds=0', `listen=127.0.0.1:${port}`, `admin_listen=127.0.0.1:${admin}`, ...settings]
-	.flatMap((setting) => ['-o', setting]);
+/** As -o options. Loads are no clients like others: those of this machine are not limited, unless a setting says so. */
+export const heroldArgs = (settings) => (port, admin) => ['drain_seconds=0', 'limit_exempt=127.0.0.0/8', `listen=127.0.0.1:${port}`,
+	`admin_listen=127.0.0.1:${admin}`, ...settings].flatMap((setting) => ['-o', setting]);
 /** With one worker, on core 0. */
 export const startHerold = (...settings) => startServer('herold', options.herold, heroldArgs(['workers=1', ...settings]), ['/echo', '/broadcast']);
 /** With as many workers as are set, on any core. */

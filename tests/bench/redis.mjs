@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import { Proxy } from '../e2e/support/proxy.mjs';
 import { Redis } from '../e2e/support/redis.mjs';
-import { BUILD, endServer, family, later, median, options, row, say, startServer, stop, tail } from './harness.mjs';
+import { BUILD, endServer, family, heroldArgs, later, median, options, row, say, startServer, stop, tail } from './harness.mjs';
 
 const BENCHMARK_CALLS = 100000;
 
@@ -23,9 +23,8 @@ export async function overRedis() {
 }
 
 async function startHost(name, urls, ...more) {
-	const host = await startServer(name, options.herold, (port, admin) => ['-o', 'workers=1', '-o', 'drain_seconds=0',
-		'-o', `listen=127.0.0.1:${port}`, '-o', `admin_listen=127.0.0.1:${admin}`,
-		...urls.length > 0 ? ['-o', 'engine=redis', '-o', `redis_url=${urls.join()}`] : [], ...more], ['/echo'], null);
+	const host = await startServer(name, options.herold, heroldArgs(['workers=1',
+		...urls.length > 0 ? ['engine=redis', `redis_url=${urls.join()}`] : [], ...more]), ['/echo'], null);
 
 	// Ready by itself is not yet: with Redis.
 	for (let tries = 0; !/engine is ready|engine=memory/.test(fs.readFileSync(host.log, 'utf8')) && tries < 20; tries++)
@@ -133,7 +132,7 @@ async function benchmark(redis, words) {
 
 async function cost(redises) {
 	const one = await startHost('relay cost', [redises[0].url]);
-	const two = await startHost('relay shards', redises.map((redis) => redis.url), '-o', 'redis_prefix=shards:');
+	const two = await startHost('relay shards', redises.map((redis) => redis.url), 'redis_prefix=shards:');
 	const words = await publishCall(redises[0]);
 	const args = ['--under-way=256', '--publishers=64', '--channels=64'];
 	const cells = [

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
-import { BUILD, compare, endServer, freePort, grouped, idleBytes, later, options, report, row, say, start, startServer } from './harness.mjs';
+import { BUILD, compare, endServer, freePort, grouped, heroldArgs, idleBytes, later, options, report, row, say, start, startServer } from './harness.mjs';
 
 const LOAD_TLS = path.join(BUILD, 'load_tls');
 
@@ -36,9 +36,8 @@ async function startTlsFloor({ key, certificate }) {
 
 export async function startTlsHerold({ key, certificate }, ...more) {
 	const tls = await freePort();
-	const server = await startServer('herold tls', options.herold, (port, admin) => ['-o', 'workers=1', '-o', 'drain_seconds=0',
-		'-o', `listen=127.0.0.1:${port}`, '-o', `admin_listen=127.0.0.1:${admin}`, '-o', `tls_listen=127.0.0.1:${tls}`,
-		'-o', `tls_certificate=${certificate}`, '-o', `tls_key=${key}`, ...more], ['/echo']);
+	const server = await startServer('herold tls', options.herold, heroldArgs(['workers=1', `tls_listen=127.0.0.1:${tls}`,
+		`tls_certificate=${certificate}`, `tls_key=${key}`, ...more]), ['/echo']);
 
 	return { ...server, port: tls };
 }
@@ -62,7 +61,7 @@ async function tlsIdle(files) {
 	say(`Server memory (PSS of all processes) per connection with TLS 1.3, ${grouped(count)}`);
 	for (const [what, bytes, mode] of [['on /echo after 100 KB each', '100000', 'idle'], ['after the handshake alone', '0', 'idle'],
 		['amid the handshake', '0', 'half'], ['nothing sent yet', '0', 'silent']]) {
-		const server = await startTlsHerold(files, '-o', 'handshake_seconds=300');
+		const server = await startTlsHerold(files, 'handshake_seconds=300');
 
 		row(what, `${grouped(await idleBytes(server, count, LOAD_TLS, mode, `--bytes=${bytes}`))} B`);
 		await endServer(server);

@@ -46,11 +46,14 @@ export class Project {
 		this.token = randomBytes(24).toString('base64')
 		// User 10001 reads it in the container.
 		writeFileSync(join(this.folder, 'admin_token'), `${this.token}\n`, { mode: 0o644 })
+		// The clients of the tests come from the engine's side of the network, all by one address.
+		this.limits = join(this.folder, 'limits.yml')
+		writeFileSync(this.limits, 'services:\n  herold:\n    environment:\n      HEROLD_LIMIT_EXEMPT: 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16\n')
 		this.env = { ...process.env, HEROLD_ADMIN_TOKEN_FILE: join(this.folder, 'admin_token'), HEROLD_PORT: `127.0.0.1:${port}`, HEROLD_WORKERS: '2', HEROLD_DRAIN_SECONDS: '3' }
 	}
 
 	async compose(...args) {
-		const [program, ...rest] = [...process.env.COMPOSE.split(' '), '-f', 'docker-compose.yml', '-f', 'deploy/compose-admin.yml', '-p', this.name, ...args]
+		const [program, ...rest] = [...process.env.COMPOSE.split(' '), '-f', 'docker-compose.yml', '-f', 'deploy/compose-admin.yml', '-f', this.limits, '-p', this.name, ...args]
 
 		await run(program, rest, { cwd: TOP, env: this.env, maxBuffer: 1 << 26 }).catch((error) => {
 			throw new Error(`${program} ${rest.join(' ')}:\n${error.stdout}\n${error.stderr}`)
