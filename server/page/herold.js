@@ -15,7 +15,10 @@
  *   outbox    { ref, status: 'pending' | 'sent' | 'failed', code?, reason?, ...the message }
  *   reset     { room | channel, ... } some messages of it may have been missed and are not to be had this way
  *   denied    { code, message } the login or the token was refused; the client is closed
+ *   removed   { code, message } kicked, banned or not welcome; the client is closed, until reconnect()
  *   refused   { status, message } the server did not take the connection; the client goes on trying
+ *   limited   { retryInMs, message } too much for the server: everything is kept, and goes out one by one after that time
+ *   muted     { retryInMs, message } what was in the outbox has failed; nothing is sent again by itself
  *
  * Where the server asks for tokens, give one as `token`: a text, or a function (also async) that gets a new one from your backend. It
  * is called for each connection, and again before the token expires. userId and name are then those of the token.
@@ -25,6 +28,7 @@
 const MESSAGES_TO_REMEMBER = 1000
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const CLOSED_TOO_BIG = 1009
+const CLOSED_REMOVED = 4403
 
 const DEFAULTS = {
 	name: 'guest',
@@ -36,11 +40,13 @@ const DEFAULTS = {
 	loginTimeoutMs: 10000,
 	ackTimeoutMs: 15000,		// a connection that acknowledges nothing for so long is dead
 	retryMs: 1000,			// before a message that the server could not take is sent again (random around it)
+	underWayMax: 1,			// messages without an answer at a time; with more, one that is refused may come after later ones
+	limitedDelayMs: 10000,		// before a new attempt to connect when sending too much has cost the connection: up to twice that
 	refLifetimeMs: 240000,		// the server remembers a ref for 5 minutes; later, sending again could publish twice
 }
 
 /* Not done, or perhaps not done: to be tried again. */
-const TRY_AGAIN = new Set(['unavailable', 'uncertain', 'busy'])
+const TRY_AGAIN = new Set(['unavailable', 'uncertain', 'busy', 'rate_limited'])
 
 export function connect(url, options = {}) {
 	return new Client(url, options)
@@ -53,12 +59,11 @@ function randomText(count) {
 	return Array.from(bytes, (b) => ALPHABET[b & 63]).join('')
 }
 
-/* The sentence in the JSON of a refusal; what is no such JSON, as it is. */
-function reasonIn(text) {
+function parsed(text) {
 	try {
-		return JSON.parse(text).error ?? text
+		return JSON.parse(text)
 	} catch {
-		return text
+		return undefined
 	}
 }
 
@@ -84,6 +89,7 @@ class Client {
 	#places = new Map()
 	#requests = new Map()
 	#outbox = []
+	#isLimited = false		// by the server, since the outbox was empty: one thing at a time
 	#token				// the one that the function gave last
 	#asked = null			// the call for a token that is under way
 	#ownIds = new Map()		// id of an acknowledged message that has not come back yet -> its ref
@@ -146,9 +152,9 @@ class Client {
 		return this.#request({ type: 'history', room, since, limit })
 	}
 
-	/** Connects now instead of after the waiting time; does nothing when online. */
+	/** Connects now instead of after the waiting time, or after the end; does nothing when online. */
 	reconnect() {
-		if (this.#state === 'waiting')
+		if (this.#state === 'waiting' || this.#state === 'closed')
 			this.#open()
 	}
 	/** Finds out whether the connection still lives (after sleep, a change of the network, ...). */
@@ -211,8 +217,7 @@ class Client {
 		try {
 			socket = this.#socket = token === undefined ? new WebSocket(this.#url) : new WebSocket(this.#url, ['herold', `token.${token}`])
 		} catch (error) {
-			this.close()
-			return this.#emit('denied', { code: 'bad_token', message: error.message })
+			return this.#end('denied', { code: 'bad_token', message: error.message })
 		}
 		let opened = false
 		socket.onopen = () => {
@@ -250,14 +255,20 @@ class Client {
 	}
 
 	#lost(event, neverOpened = false) {
+		if (event.code === CLOSED_REMOVED)
+			return this.#end('removed', { code: event.code, message: event.reason })
 		if (event.code === CLOSED_TOO_BIG)
 			this.#dropLargest()
+		const { limitedDelayMs, maxDelayMs, minDelayMs } = this.#options
+		const wasTooMuch = /^rate limit exceeded/i.test(event.reason)
+		const leastMs = wasTooMuch ? limitedDelayMs : event.leastMs ?? 0
 		const socket = this.#detach()
 		const steady = this.#loggedInAt !== 0 && Date.now() - this.#loggedInAt > 5000
 
 		socket?.close()
 		this.#attempt = steady ? 1 : this.#attempt + 1
-		this.#wait(Math.random() * Math.min(this.#options.maxDelayMs, this.#options.minDelayMs * 2 ** (this.#attempt - 1)),
+		this.#isLimited ||= wasTooMuch
+		this.#wait(leastMs + Math.random() * Math.max(leastMs, Math.min(maxDelayMs, minDelayMs * 2 ** (this.#attempt - 1))),
 			{ code: event.code, reason: event.reason })
 		if (neverOpened)
 			this.#askWhy()
@@ -277,20 +288,21 @@ class Client {
 			const given = typeof token === 'function' ? this.#token : token
 			const answer = await fetch(this.#url.replace(/^ws/, 'http'),
 				{ cache: 'no-store', headers: given === undefined ? {} : { Authorization: `Bearer ${given}` } })
-			const text = reasonIn((await answer.text()).trim().slice(0, 300))
-			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 60)
+			const body = (await answer.text()).trim().slice(0, 300)
+			const text = parsed(body)?.error ?? body
+			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 600)
 
 			// 426: an upgrade would be welcome now.
 			if (answer.status === 426 || this.#state !== 'waiting')
 				return
 			// The same token will not do later either.
-			if (answer.status === 401 && typeof token !== 'function') {
-				this.close()
-				return this.#emit('denied', { code: 'refused', message: text })
-			}
+			if (answer.status === 401 && typeof token !== 'function')
+				return this.#end('denied', { code: 'refused', message: text })
+			if (answer.status === 403)
+				return this.#end('removed', { code: 403, message: text })
 			this.#emit('refused', { status: answer.status, message: text })
 			if (seconds > 0)
-				this.#wait(seconds * 1000 * (0.5 + Math.random()), {})
+				this.#wait(seconds * 1000 * (1 + Math.random() / 2), {})
 		} catch {
 			// Nobody there at all: there is no sentence to show.
 		}
@@ -337,9 +349,13 @@ class Client {
 
 	#denied(m) {
 		if (TRY_AGAIN.has(m.code))
-			return this.#lost({ code: 1013, reason: m.message })
+			return this.#lost({ code: 1013, reason: m.message, leastMs: (m.retry_after ?? 0) * 1000 })
+		this.#end(m.code === 'banned' ? 'removed' : 'denied', m)
+	}
+
+	#end(type, event) {
 		this.close()
-		this.#emit('denied', m)
+		this.#emit(type, event)
 	}
 
 	// --- rooms and channels ---
@@ -367,15 +383,13 @@ class Client {
 
 	#goFrom(at, type) {
 		if (this.#places.delete(placeKey(at)) && this.#state === 'online')
-			this.#transmit({ type, ...at })
+			this.#request({ type, ...at }).catch((error) => error.code === 'offline' || this.#emit('fault', error))
 	}
 
 	#enter(place) {
 		const { room, channel } = place
 
 		this.#request({ type: room !== undefined ? 'join' : 'subscribe', room, channel, since: this.#since(place) }).catch((error) => {
-			if (TRY_AGAIN.has(error.code))
-				return this.#after(`enter ${placeKey(place)}`, this.#retryDelay(), () => this.#enter(place))
 			if (error.code === 'offline')
 				return
 			this.#places.delete(placeKey(place))
@@ -451,24 +465,40 @@ class Client {
 
 	/* Everything that may go and is not under way, oldest first. After a refusal all wait, so that the order stays. */
 	#flush() {
-		if (this.#state !== 'online' || this.#timers.has('outbox'))
+		if (this.#state !== 'online' || this.#timers.has('pause'))
 			return
+		for (const request of this.#requests.values()) {
+			if (!request.inFlight && this.#mayGo(Infinity))
+				this.#go(request)
+		}
 		for (const entry of [...this.#outbox]) {
 			const place = this.#places.get(placeKey(entry.message))
 
 			if (entry.inFlight || (entry.message.type === 'chat' && place !== undefined && !place.ready))
 				continue
-			if (entry.doubtfulSince !== 0 && Date.now() - entry.doubtfulSince > this.#options.refLifetimeMs) {
+			if (!this.#mayGo(this.#options.underWayMax))
+				break
+			if (entry.doubtfulSince !== 0 && Date.now() - entry.doubtfulSince > this.#options.refLifetimeMs)
 				this.#fail(entry, { code: 'expired', message: 'It is not known whether this message arrived.' })
-				continue
-			}
-			entry.inFlight = true
-			entry.tries++
-			entry.sentAt = Date.now()
-			entry.doubtfulSince ||= entry.sentAt
-			this.#transmit({ ...entry.message, ref: entry.ref })
+			else
+				this.#go(entry)
 		}
+		this.#isLimited &&= this.#outbox.length + this.#requests.size > 0
 		this.#watchAcks()
+	}
+
+	#mayGo(max) {
+		const rivals = this.#isLimited ? [...this.#outbox, ...this.#requests.values()] : this.#outbox
+
+		return rivals.filter((each) => each.inFlight).length < (this.#isLimited ? 1 : max)
+	}
+
+	#go(each) {
+		each.inFlight = true
+		each.tries++
+		each.sentAt = Date.now()
+		each.doubtfulSince ||= each.sentAt
+		this.#transmit({ ...each.message, ref: each.ref })
 	}
 
 	#watchAcks() {
@@ -498,6 +528,7 @@ class Client {
 				this.#ownIds.delete(this.#ownIds.keys().next().value)
 		}
 		this.#tell(entry, 'sent', { id: m.id, epoch: m.epoch, offset: m.offset })
+		this.#flush()
 	}
 
 	#fail(entry, error) {
@@ -514,15 +545,22 @@ class Client {
 			this.#fail(largest, { code: 'too_big', message: 'The message is too big.' })
 	}
 
-	/* The server could not take it now (unavailable), or does not know (uncertain): the same ref again, a little later. */
-	#postpone(entry, code) {
-		entry.inFlight = false
-		if (code !== 'uncertain' && entry.tries === 1) {
-			entry.tries = 0
-			entry.doubtfulSince = 0
+	/* The server could not take it now (unavailable), does not know (uncertain), or it was too much: the same ref again, a little
+	 * later, and until then nothing at all. What is sent while one is over the rate costs the connection. */
+	#postpone(each, { code, message, retry_after: seconds }) {
+		const ms = seconds === undefined ? this.#options.retryMs * (0.5 + Math.random()) : seconds * 1000 + Math.random() * 50
+
+		each.inFlight = false
+		if (code !== 'uncertain' && each.tries === 1) {
+			each.tries = 0
+			each.doubtfulSince = 0
 		}
+		this.#after('pause', ms, () => this.#flush())
 		this.#watchAcks()
-		this.#after('outbox', this.#retryDelay(), () => this.#flush())
+		if (code !== 'rate_limited')
+			return
+		this.#isLimited = true
+		this.#emit('limited', { retryInMs: ms, message })
 	}
 
 	/* Own messages come back without their ref: known by the id of their ack, or, before that, by what they say. */
@@ -549,61 +587,49 @@ class Client {
 		this.#socket?.send(JSON.stringify(message))
 	}
 
-	/* An error with the ref rejects it, the answer of the type and place resolves it, and so does the end of the connection. */
+	/* The answer with its ref resolves it; an error with it, or the end of the connection, rejects it. */
 	#request(message) {
-		const ref = randomId()
-
 		if (this.#state !== 'online')
 			return Promise.reject({ code: 'offline', message: 'There is no connection.' })
-		this.#transmit({ ...message, ref })
-		return new Promise((resolve, reject) => this.#requests.set(ref, { message, resolve, reject }))
+		return new Promise((resolve, reject) => {
+			const request = { ref: randomId(), message, resolve, reject, inFlight: false, tries: 0 }
+
+			this.#requests.set(request.ref, request)
+			this.#flush()
+		})
 	}
 
-	#answered(m, type) {
-		for (const [ref, { message, resolve }] of this.#requests) {
-			if (m.ref === undefined ? message.type === type && (message.room ?? m.room) === m.room && message.channel === m.channel : m.ref === ref) {
-				this.#requests.delete(ref)
-				resolve(m)
-				return
-			}
-		}
+	#answered(m) {
+		this.#requests.get(m.ref)?.resolve(m)
+		if (this.#requests.delete(m.ref))
+			this.#flush()
 	}
 
 	#receive(text) {
-		let m
+		const m = parsed(text)
 
 		this.#lastByteAt = Date.now()
 		this.#cancel('check')
-		try {
-			m = JSON.parse(text)
-		} catch {
-			return
-		}
 		if (m !== null && typeof m === 'object')
 			this.#dispatch(m)
 	}
 
 	#dispatch(m) {
+		if (m.type === 'error')
+			return this.#error(m)
+		this.#answered(m)
 		switch (m.type) {
 		case 'login_ok':
 			return this.#loggedIn(m)
 		case 'join_ok':
-			this.#answered(m, 'join')
-			return this.#entered(m)
 		case 'subscribe_ok':
-			this.#answered(m, 'subscribe')
 			return this.#entered(m)
 		case 'ack':
 			return this.#acknowledged(m)
 		case 'reset':
 			return this.#reset(m)
-		case 'error':
-			return this.#error(m)
-		case 'auth_ok':
-			return this.#answered(m, 'auth')
 		case 'users':
 		case 'history':
-			this.#answered(m, m.type)
 			return this.#emit(m.type, m)
 		default:
 			return this.#deliver(m)
@@ -617,43 +643,43 @@ class Client {
 	}
 
 	#error(m) {
-		const entry = this.#outbox.find((e) => e.ref === m.ref)
 		const request = this.#requests.get(m.ref)
+		const entry = this.#outbox.find((e) => e.ref === m.ref)
 
 		if (this.#state === 'connecting')
 			return this.#denied(m)
-		if (entry !== undefined)
-			return TRY_AGAIN.has(m.code) ? this.#postpone(entry, m.code) : this.#fail(entry, m)
-		if (request !== undefined) {
-			this.#requests.delete(m.ref)
-			return request.reject(m)
+		if (TRY_AGAIN.has(m.code))
+			return this.#postpone(entry ?? request ?? {}, m)
+		if (entry !== undefined) {
+			// The others would fare no better, and each be one more error.
+			for (const each of m.code === 'muted' ? [...this.#outbox] : [entry])
+				this.#fail(each, m)
+			if (m.code === 'muted')
+				this.#emit('muted', { retryInMs: m.retry_after * 1000, message: m.message })
+		} else if (this.#requests.delete(m.ref)) {
+			request.reject(m)
+		} else {
+			this.#emit('fault', m)
 		}
-		this.#emit('fault', m)
+		this.#flush()
 	}
 
 	// --- small things ---
 
-	#emit(type, event) {
-		for (const fn of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])])
-			this.#call(fn, event, type)
-	}
-
 	/* A listener that throws is its owner's trouble: reported as uncaught, and nothing here is left half done. */
-	#call(fn, event, type) {
-		try {
-			fn(event, type)
-		} catch (error) {
-			queueMicrotask(() => { throw error })
+	#emit(type, event) {
+		for (const fn of [...(this.#listeners.get(type) ?? []), ...(this.#listeners.get('*') ?? [])]) {
+			try {
+				fn(event, type)
+			} catch (error) {
+				queueMicrotask(() => { throw error })
+			}
 		}
 	}
 
 	#setState(state, detail = {}) {
 		this.#state = state
 		this.#emit('state', { state, ...detail })
-	}
-
-	#retryDelay() {
-		return this.#options.retryMs * (0.5 + Math.random())
 	}
 
 	/* At most one timer of a name. */

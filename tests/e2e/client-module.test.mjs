@@ -1,6 +1,7 @@
 // herold.js in node: what it does when servers and connections misbehave (a scripted peer), and with the real programs
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import test from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 
@@ -280,6 +281,171 @@ test('close ends it for good', async (t) => {
 	await once(peers[0].socket, 'close')
 	assert.equal(client.state, 'closed')
 	assert.equal(events.at(-1).state, 'closed')
+})
+
+// --- limits ---
+
+/** A script that takes `burst` messages, then one each `everyMs`; what comes too early gets a warning, and after that the end. */
+function limiting(burst, everyMs) {
+	const taken = []
+	let free = burst, isWarned = false, last = Date.now()
+
+	return { taken, warnings: 0, script(m, peer) {
+		if (m.type === 'login')
+			return peer.send(loginOk(m))
+		if (peer.socket.readyState !== WebSocket.OPEN)
+			return
+		free = Math.min(burst, free + (Date.now() - last) / everyMs)
+		last = Date.now()
+		if (free < 1 && isWarned)
+			return peer.socket.close(1008, 'Rate limit exceeded')
+		isWarned = free < 1
+		if (isWarned) {
+			this.warnings++
+			return peer.send({ type: 'error', code: 'rate_limited', message: 'too fast', retry_after: (1 - free) * everyMs / 1000, ref: m.ref })
+		}
+		free--
+		if (m.type === 'chat') {
+			taken.push(m.message)
+			peer.send(ackOf(m, 10 + taken.length))
+		} else {
+			peer.send({ type: m.type === 'join' ? 'join_ok' : `${m.type}_ok`, room: m.room, ref: m.ref, epoch: 'e1', offset: 0, messages: [] })
+		}
+	} }
+}
+
+const numbers = (count) => Array.from({ length: count }, (_, i) => `m${i}`)
+
+test('over the rate, all is kept, goes out in order after the time that the server says, and never costs the connection', async (t) => {
+	const server = limiting(20, 30)
+	const { client, events, peers } = await scripted(t, (m, peer) => server.script(m, peer))
+
+	for (const text of numbers(30))
+		client.send(text)
+	// What is no message waits likewise, and is not lost.
+	await waitFor(() => server.warnings > 0, 'a warning')
+	client.join('ops')
+	client.join('tea')
+	client.leave('tea')
+	await waitFor(() => client.outbox.length === 0, 'an empty outbox')
+	await waitFor(() => client.position('ops') !== undefined, 'the room')
+	assert.deepEqual(server.taken, numbers(30))
+	assert.equal(peers.length, 1)
+	const limited = events.filter((e) => e.event === 'limited')
+
+	assert.ok(limited.length > 0 && limited.every((e) => e.message === 'too fast' && e.retryInMs > 0 && e.retryInMs <= 30 + 50), JSON.stringify(limited))
+	assert.equal(events.filter((e) => e.event === 'outbox' && e.status === 'failed').length + events.filter((e) => e.event === 'fault').length, 0)
+})
+
+test('a connection that sending too much has cost comes back only after a longer time, then one message at a time', async (t) => {
+	const server = limiting(5, 30)
+	const { client, events, peers } = await scripted(t, (m, peer) => server.script(m, peer), { underWayMax: 100, limitedDelayMs: 300 })
+
+	for (const text of numbers(12))
+		client.send(text)
+	await waitFor(() => client.outbox.length === 0, 'an empty outbox')
+	assert.deepEqual(server.taken, numbers(12))
+	assert.equal(peers.length, 2)
+	const [{ retryInMs, reason }] = events.filter((e) => e.event === 'state' && e.state === 'waiting')
+
+	assert.equal(reason, 'Rate limit exceeded')
+	assert.ok(retryInMs >= 300 && retryInMs <= 600, `${retryInMs}`)
+})
+
+test('a login over the rate is tried again after its time', async (t) => {
+	const { events, of } = await scripted(t, (m, peer) => peer.send(peer.number === 0 ?
+		{ type: 'error', code: 'rate_limited', message: 'too fast', retry_after: 0.2, ref: m.ref } : loginOk(m)))
+
+	await waitFor(() => events.some((e) => e.event === 'login'), 'the login')
+	assert.equal(of('login').length, 2)
+	const { retryInMs } = events.find((e) => e.state === 'waiting')
+
+	assert.ok(retryInMs >= 200 && retryInMs <= 400, `${retryInMs}`)
+})
+
+test('what a muted user writes fails with the time that is left, and is not sent again', async (t) => {
+	const { client, events, of } = await scripted(t, (m, peer) => {
+		peer.send(m.type === 'login' ? loginOk(m) : { type: 'error', code: 'muted', message: 'you are muted', retry_after: 90, ref: m.ref })
+	})
+
+	client.send('one')
+	client.send('two')
+	await waitFor(() => client.outbox.length === 0, 'an empty outbox')
+	assert.equal(of('chat').length, 1)
+	assert.deepEqual(events.filter((e) => e.status === 'failed').map((e) => [e.message, e.code, e.reason]),
+		[['one', 'muted', 'you are muted'], ['two', 'muted', 'you are muted']])
+	assert.deepEqual(events.filter((e) => e.event === 'muted').map((e) => [e.message, e.retryInMs]), [['you are muted', 90000]])
+	assert.equal(client.state, 'online')
+})
+
+for (const how of ['kicked', 'banned']) {
+	test(`who is ${how} stays away until told otherwise`, async (t) => {
+		const { client, events, peers } = await scripted(t, (m, peer) => {
+			if (how === 'banned' && peer.number === 0)
+				peer.send({ type: 'error', code: 'banned', message: 'you are banned', ref: m.ref })
+			else
+				peer.send(loginOk(m))
+			if (peer.number === 0)
+				peer.socket.close(4403, 'kicked by a moderator')
+		})
+
+		await waitFor(() => events.some((e) => e.event === 'removed'), 'the end')
+		const { code, message } = events.find((e) => e.event === 'removed')
+
+		assert.deepEqual([code, message], how === 'banned' ? ['banned', 'you are banned'] : [4403, 'kicked by a moderator'])
+		assert.equal(client.state, 'closed')
+		client.check()
+		assert.equal(client.state, 'closed')
+		client.send('written meanwhile')
+		client.reconnect()
+		await waitFor(() => client.state === 'online', 'the next login')
+		assert.equal(peers.length, 2)
+		assert.deepEqual(client.outbox.map((m) => m.message), ['written meanwhile'])
+	})
+}
+
+/** A server that takes no WebSocket, and tells a plain GET why. */
+async function refusing(t, status, headers, options = {}) {
+	const { connect } = await clientModule()
+	const server = createServer((request, response) => response.writeHead(status, headers).end(JSON.stringify({ status, error: 'not now' })))
+	let attempts = 0
+
+	server.on('upgrade', (request, socket) => {
+		attempts++
+		socket.end(`HTTP/1.1 ${status} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+	})
+	server.listen(0, '127.0.0.1')
+	await once(server, 'listening')
+	const client = connect(`ws://127.0.0.1:${server.address().port}/ws`, { ...QUICK, ...options })
+
+	t.after(() => {
+		client.close()
+		server.close()
+		server.closeAllConnections()
+	})
+	return { client, events: record(client), attempts: () => attempts }
+}
+
+for (const status of [429, 503]) {
+	test(`a refusal ${status} says how long to wait, and that is obeyed`, async (t) => {
+		const { events, client } = await refusing(t, status, { 'Retry-After': '7' }, { minDelayMs: 2000, maxDelayMs: 2000 })
+
+		await waitFor(() => events.some((e) => e.event === 'refused'), 'the refusal')
+		assert.deepEqual(events.filter((e) => e.event === 'refused').map((e) => [e.status, e.message]), [[status, 'not now']])
+		const { retryInMs } = await waitFor(() => events.find((e) => e.retryInMs >= 3000), 'a longer wait')
+
+		assert.ok(retryInMs >= 7000 && retryInMs <= 10500, `${retryInMs}`)
+		assert.equal(client.state, 'waiting')
+	})
+}
+
+test('who is not welcome (403) does not go on trying', async (t) => {
+	const { events, client, attempts } = await refusing(t, 403, {}, { minDelayMs: 2000, maxDelayMs: 2000 })
+
+	await waitFor(() => events.some((e) => e.event === 'removed'), 'the end')
+	assert.deepEqual(events.filter((e) => e.event === 'removed').map((e) => [e.code, e.message]), [[403, 'not now']])
+	assert.equal(client.state, 'closed')
+	assert.equal(attempts(), 1)
 })
 
 // --- the real programs ---
