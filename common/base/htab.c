@@ -32,19 +32,12 @@ static inline void sip_word(struct sip *s, uint64_t word) {
 	s->v0 ^= word;
 }
 
-uint64_t htab_hash(struct slice key) {
-	static uint64_t secret[2];
-	static bool drawn;
-	struct sip s;
+uint64_t htab_hash_with(const uint64_t secret[2], struct slice key) {
+	struct sip s = { secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d, secret[0] ^ 0x6c7967656e657261,
+		secret[1] ^ 0x7465646279746573 };
 	uint64_t word;
 	uint64_t length_bits = (uint64_t)key.len << 56;
 
-	if (!drawn) {
-		random_bytes(secret, sizeof(secret));
-		drawn = true;
-	}
-	s = (struct sip){ secret[0] ^ 0x736f6d6570736575, secret[1] ^ 0x646f72616e646f6d, secret[0] ^ 0x6c7967656e657261,
-		secret[1] ^ 0x7465646279746573 };
 	for (; key.len >= sizeof(word); key = slice_skip(key, sizeof(word))) {
 		memcpy(&word, key.ptr, sizeof(word));
 		sip_word(&s, word);
@@ -57,6 +50,17 @@ uint64_t htab_hash(struct slice key) {
 	for (int i = 0; i < 3; i++)
 		sip_round(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t htab_hash(struct slice key) {
+	static uint64_t secret[2];
+	static bool drawn;
+
+	if (!drawn) {
+		random_bytes(secret, sizeof(secret));
+		drawn = true;
+	}
+	return htab_hash_with(secret, key);
 }
 
 static size_t bucket_of(const struct htab *h, uint64_t hash) {

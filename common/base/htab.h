@@ -45,5 +45,7 @@ struct htab_node *htab_next(const struct htab *h, const struct htab_node *node);
 
 /* The table's hash, for other uses of one keyed hash per process. */
 uint64_t htab_hash(struct slice key);
+/* The same under a key of one's own, for hashes that several processes compare. */
+uint64_t htab_hash_with(const uint64_t secret[2], struct slice key);
 
 #endif

@@ -243,7 +243,9 @@ static bool check_networks(const struct config_option *o, struct slice value, st
 	struct nets nets;
 	bool is_good;
 
-	if (o->offset != offsetof(struct config, trusted_proxies) || !parse_list(value, &list))
+	if (o->offset != offsetof(struct config, trusted_proxies) && o->offset != offsetof(struct config, limit_exempt))
+		return true;
+	if (!parse_list(value, &list))
 		return true;
 	is_good = nets_init(&nets, list.item, list.count, &why);
 	if (is_good)

@@ -46,9 +46,11 @@ typedef uint32_t limit_id;
 
 /* Master, before it forks: the mapping, for so many seats. Returns owned; children inherit it. NULL: no memory. */
 struct limits *limits_new(const struct config *c, int seats, struct errbuf *e) MUST_CHECK;
-/* Child: whose counters it writes from now on. Without a seat it may ask and sanction, not hold. */
+/* Child: whose counters it writes from now on. One process without a seat may ask and sanction, not hold. */
 void limits_sit(struct limits *l, int seat);
-/* Master, when the process of that seat has ended: what it held is free, what it left half done is undone. Time: the whole table. */
+enum { LIMITS_NO_SEAT = -1 };
+/* Master, when the process of that seat (or that without one) has ended: what it held is free, what it left half done is undone. Time: the
+ * whole table. */
 void limits_clear_seat(struct limits *l, int seat);
 /* This process's view only. */
 void limits_free(struct limits **l);
