@@ -6,6 +6,7 @@ const STORE = 'herold'
 const HISTORY_LIMIT = 100
 const PEOPLE_MAX = 200
 const TEXT_MAX_PX = 160
+const NOTICE_LINGER_MS = 1500
 
 const app = byId('app')
 const welcome = byId('welcome')
@@ -13,9 +14,9 @@ const textBox = byId('text')
 
 let identity = null		// { userId, name, resume, token, rooms, room }; the resume secret, or a token, makes a reload the same user
 let client = null
-let retryAt = 0
 let wasOnline = false
-let refusal = ''
+// What stands between this page and the server: times until when, and words.
+const trouble = { retryAt: 0, isTooMuch: false, refusal: '', removal: '', limitedUntil: 0, mutedUntil: 0 }
 const rooms = new Map()		// name -> { view, node, people: Map userId -> name, isStale, count, unread }
 
 // --- identity ---
@@ -119,6 +120,7 @@ function signOut() {
 	client = null
 	identity = null
 	wasOnline = false
+	Object.assign(trouble, { retryAt: 0, refusal: '', removal: '', limitedUntil: 0, mutedUntil: 0 })
 	for (const name of [...rooms.keys()])
 		removeRoom(name)
 	openPanel(null)
@@ -144,7 +146,7 @@ const handlers = {
 		Object.assign(identity, { userId: m.userId, name: m.name, resume: m.resume })
 		showMe()
 		wasOnline = true
-		refusal = ''
+		trouble.refusal = ''
 	},
 	entered(m) {
 		const room = rooms.get(m.room)
@@ -195,6 +197,9 @@ const handlers = {
 	outbox(m) {
 		const room = rooms.get(m.room)
 
+		// So somebody has lifted it.
+		if (m.status === 'sent')
+			trouble.mutedUntil = 0
 		if (m.status === 'pending')
 			room?.view.addPending({ ...m, userId: identity.userId, name: identity.name })
 		else
@@ -224,8 +229,20 @@ const handlers = {
 		byId('room').value = room
 		showWelcome(sentence(m.message))
 	},
+	removed(m) {
+		trouble.removal = sentence(m.message || 'The server has ended the connection')
+		showNotice()
+	},
 	refused(m) {
-		refusal = sentence(m.message)
+		trouble.refusal = sentence(m.message)
+		showNotice()
+	},
+	limited(m) {
+		trouble.limitedUntil = Date.now() + m.retryInMs
+		showNotice()
+	},
+	muted(m) {
+		trouble.mutedUntil = Date.now() + m.retryInMs
 		showNotice()
 	},
 	fault(m) {
@@ -267,32 +284,64 @@ async function loadHistory(room) {
 
 // --- connection ---
 
-function showState({ state, retryInMs }) {
+function showState({ state, retryInMs, reason }) {
 	const words = { connecting: 'Connecting…', online: 'Connected', waiting: 'Offline', closed: 'Offline' }
 
 	byId('connection').dataset.state = state
 	byId('connection-text').textContent = words[state]
-	if (state === 'online' || state === 'waiting')
-		retryAt = state === 'waiting' ? Date.now() + retryInMs : 0
+	if (state !== 'connecting')
+		Object.assign(trouble, { retryAt: state === 'waiting' ? Date.now() + retryInMs : 0, removal: '' })
+	if (reason !== undefined)
+		trouble.isTooMuch = /^rate limit exceeded/i.test(reason)
 	showNotice()
 }
 
-/* Only when it lasts: a reconnect within a blink needs no words. */
-function showNotice() {
-	const seconds = Math.ceil((retryAt - Date.now()) / 1000)
+function timeLeft(until) {
+	const seconds = Math.max(1, Math.ceil((until - Date.now()) / 1000))
 
-	byId('notice').hidden = retryAt === 0
-	if (retryAt === 0)
-		return
-	byId('notice-title').textContent = wasOnline ? 'The connection was lost.' : 'The server cannot be reached.'
-	byId('notice-text').textContent = refusal || 'What you write is kept and sent later.'
-	byId('notice-countdown').textContent = seconds > 0 ? `Next attempt in ${seconds}\u00a0s.` : 'Connecting…'
+	return seconds < 100 ? `${seconds}\u00a0s` : `${Math.ceil(seconds / 60)}\u00a0min`
 }
 
-setInterval(() => {
-	if (retryAt !== 0)
-		showNotice()
-}, 500)
+/* What there is to say, the worst first: { title, text, countdown?, button? }. */
+function notice() {
+	const { retryAt, isTooMuch, refusal, removal, limitedUntil, mutedUntil } = trouble
+	const now = Date.now()
+	const countdown = retryAt > now ? `Next attempt in ${timeLeft(retryAt)}.` : 'Connecting…'
+
+	if (removal !== '')
+		return { title: wasOnline ? 'You are no longer connected.' : 'You cannot come in.', text: removal, button: 'Connect again' }
+	if (retryAt !== 0 && isTooMuch && refusal === '')
+		return { title: 'You were writing too fast.', text: 'What you write is kept and sent later.', countdown }
+	if (retryAt !== 0) {
+		return { title: wasOnline ? 'The connection was lost.' : 'The server cannot be reached.',
+			text: refusal || 'What you write is kept and sent later.', countdown, button: 'Try now' }
+	}
+	if (mutedUntil > now)
+		return { title: 'You are muted.', text: 'You can write again later.', countdown: `${timeLeft(mutedUntil)} left.` }
+	// Often the next one has to wait as well: no flicker in between.
+	if (limitedUntil + NOTICE_LINGER_MS > now)
+		return { title: 'You are writing too fast.', text: 'What you wrote is kept and goes out bit by bit.' }
+	return null
+}
+
+/* Only what changes is set: the rest would be read aloud again. */
+function setText(id, text = '') {
+	if (byId(id).textContent !== text)
+		byId(id).textContent = text
+}
+
+function showNotice() {
+	const what = notice()
+
+	byId('notice').hidden = what === null
+	setText('notice-title', what?.title)
+	setText('notice-text', what?.text)
+	setText('notice-countdown', what?.countdown)
+	setText('try-now', what?.button)
+	byId('try-now').hidden = what?.button === undefined
+}
+
+setInterval(showNotice, 500)
 byId('try-now').addEventListener('click', () => {
 	client?.reconnect()
 	textBox.focus()
