@@ -115,11 +115,17 @@ NORETURN static void run_broker(const struct launcher *l, int config_fd, int blo
 	_exit(HEROLD_EXIT_CONFIG);
 }
 
+/* Its counters in the table of limits. */
+static int seat_of(const struct child *c) {
+	return c->kind == PROCESS_WORKER ? c->slot : LIMITS_NO_SEAT;
+}
+
 NORETURN static void run_forked(struct launcher *l, const struct child *c, int control_fd, int block) {
 	struct heritage h = { .config = l->config, .stats = l->stats, .broker = l->broker, .slot = c->slot,
-		.control_fd = control_fd, .slots = l->listeners->slots };
+		.control_fd = control_fd, .slots = l->listeners->slots, .limits = l->limits };
 	int status;
 
+	limits_sit(l->limits, seat_of(c));
 	if (c->kind == PROCESS_WORKER) {
 		h.certificates = buf_slice(&l->certificates->bundle);
 		h.tickets = l->certificates->tickets;
@@ -201,6 +207,8 @@ bool launch_child(struct launcher *l, struct child *c, struct errbuf *e) {
 void launch_forget(struct launcher *l, struct child *c) {
 	close_fd(&c->control_fd);
 	stats_block_retire(l->stats, c->stats_block);
+	if (c->kind != PROCESS_BROKER)
+		limits_clear_seat(l->limits, seat_of(c));
 	c->stats_block = -1;
 	c->pid = 0;
 }

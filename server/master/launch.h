@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "common/svc/config.h"
+#include "server/limits/limits.h"
 #include "server/master/certificates.h"
 #include "server/master/child.h"
 #include "server/master/config_file.h"
@@ -21,6 +22,7 @@ struct launcher {
 	struct listeners *listeners;
 	struct certificates *certificates;
 	struct credentials *credentials;
+	struct limits *limits;
 	struct stats_map *stats;
 	int stats_fd;
 	struct sock_addr broker;
@@ -35,7 +37,7 @@ struct launcher {
 bool launch_prepare_broker(struct launcher *l, struct errbuf *e) MUST_CHECK;
 /* Starts a child that is not running: fills pid, control_fd and stats_block. On failure nothing has changed. */
 bool launch_child(struct launcher *l, struct child *c, struct errbuf *e) MUST_CHECK;
-/* What the master keeps for a child that is dead. */
+/* What the master keeps for a child that is dead, and what that one held of what all share. */
 void launch_forget(struct launcher *l, struct child *c);
 
 #endif

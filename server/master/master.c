@@ -461,6 +461,9 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
 		return false;
+	m->launch.limits = limits_new(m->config, slots, e);
+	if (m->launch.limits == NULL)
+		return false;
 	block = stats_block_take(m->launch.stats, PROCESS_MASTER, 0);
 	stats_use_block(m->launch.stats, block);
 	set_log(m);
@@ -482,6 +485,7 @@ static void master_close(struct master *m) {
 	certificates_close(&m->certificates);
 	credentials_close(&m->credentials);
 	listeners_close(&m->listeners);
+	limits_free(&m->launch.limits);
 	if (m->launch.stats_fd >= 0)
 		close(m->launch.stats_fd);
 	if (m->launch.broker_fd >= 0)

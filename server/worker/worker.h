@@ -11,6 +11,7 @@
 #include "common/svc/sock.h"
 #include "common/svc/stats.h"
 #include "server/auth/admin_token.h"
+#include "server/limits/limits.h"
 #include "server/net/tls_tickets.h"
 
 enum { HEROLD_EXIT_OK = 0, HEROLD_EXIT_FAILED = 1, HEROLD_EXIT_CONFIG = 78 };
@@ -29,6 +30,7 @@ struct heritage {
 	struct slice certificates;	/* a bundle; empty: no TLS */
 	struct buf *auth;		/* a bundle: tokens or keys; ended by the worker as soon as it has them */
 	const struct tls_tickets *tickets;	/* shared with the master */
+	struct limits *limits;		/* borrowed for life; a worker sits in the seat of its slot, admin in none */
 	struct admin_token admin_token;	/* of the admin process */
 	const int *admin_listeners;
 	int admin_listener_count;
