@@ -217,8 +217,11 @@ static void connected(struct client *c) {
 	buf_init(&request, 4096);
 	buf_addf(&request,
 		"GET %s HTTP/1.1\r\nHost: %s:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s",
 		all->path, all->target, ntohs(all->to.sin_port), c->offers_deflate ? OFFER : "");
+	if (all->token != NULL)
+		buf_addf(&request, "Authorization: Bearer %s\r\n", all->token);
+	buf_add(&request, slice_text("\r\n"));
 	send_bytes(c, buf_slice(&request));
 	buf_fini(&request);
 }

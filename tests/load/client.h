@@ -47,6 +47,7 @@ struct clients {
 	uint32_t count, started, open;
 	struct sockaddr_in to;
 	const char *target, *path;
+	const char *token; /* for Authorization: Bearer, or NULL; the user's */
 	struct buf frame; /* the one message, masked */
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */

@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "tests/load/client.h"
 #include "tests/load/measure.h"
+#include "tests/load/received.h"
 
 enum { SLOTS_MAX = 4096, IDLE_BYTES = 100 * 1024, IDLE_AT_ONCE = 32, OPEN_SECONDS = 60, IDLE_SECONDS = 600,
 	STALL_SECONDS = 5 };
@@ -17,7 +18,9 @@ static const char usage[] =
 	"usage: herold-load echo|fan|idle [option]...\n"
 	"  echo: every connection sends a message and waits for it to come back, again and again;\n"
 	"        with --interval-ms each sends one so often, and its time runs from when it should have been sent\n"
-	"  fan:  the messages of a few publishers come to all; one that is back with its publisher lets the next one go\n"
+	"  fan:  the messages of a few publishers come to all; one that is back with its publisher lets the next one go;\n"
+	"        with --interval-ms each publisher sends one so often, the time of each delivery runs from when it should have been\n"
+	"        sent, and every connection must get each message once; what others publish there is counted\n"
 	"  idle: every connection echoes one message, then nothing; says \"ready\" and holds them until standard input ends\n"
 	"      --target=ADDRESS    IPv4 address (127.0.0.1)\n"
 	"      --port=PORT         (8080)\n"
@@ -26,9 +29,10 @@ static const char usage[] =
 	"      --bytes=N           of a message (64; 128 for fan; 102400 for idle)\n"
 	"      --publishers=N      how many of fan's connections also send (16)\n"
 	"      --under-way=N       fan's messages under way at a time, over all publishers (16)\n"
-	"      --interval-ms=N     of echo's connections, evenly spread\n"
+	"      --interval-ms=N     of echo's connections, or fan's publishers, evenly spread\n"
 	"      --seconds=N         of measuring (2)\n"
 	"      --warmup-ms=N       before that (300)\n"
+	"      --token=TOKEN       for Authorization: Bearer\n"
 	"      --pids=PID,...      the server's processes, for work per second of their processor time\n"
 	"      --compress          all offer permessage-deflate, but not those that publish; what comes is not inflated\n"
 	"      --binary            binary messages instead of text\n"
@@ -40,15 +44,19 @@ struct slot {
 };
 
 static struct load {
-	const char *mode, *target, *path;
+	const char *mode, *target, *path, *token;
 	long port, connections, bytes, publishers, under_way, interval_ms, seconds, warmup_ms;
-	bool binary, json, compress;
+	bool binary, json, compress, is_fan;
 	struct pids pids;
 	struct clients clients;
 	struct slot slot[SLOTS_MAX];
 	uint32_t next_publisher;
 	uint64_t gap_ns, next_ns, paced; /* with an interval: between two messages, when the next is due, and how many went ... */
-	uint64_t paced_back; /* ... and came back */
+	uint64_t paced_back;		 /* ... and came back, to echo */
+	uint64_t began_ns, until_ns;	 /* the first was due, and what is due from then on is not sent */
+	uint64_t first;			 /* message that is measured, of fan with an interval */
+	struct received received;	 /* counted from it */
+	uint64_t others;		 /* messages that somebody else published */
 	uint64_t messages;
 	struct histogram times, late;
 } load = { .target = "127.0.0.1", .port = 8080, .publishers = 16, .under_way = 16, .seconds = 2, .warmup_ms = 300 };
@@ -76,24 +84,6 @@ static void paced_came(struct client *c) {
 	c->sent_ns += load.gap_ns * load.clients.count;
 }
 
-static void paced_begin(void) {
-	load.gap_ns = (uint64_t)load.interval_ms * MILLISECOND_NS / load.clients.count;
-	load.next_ns = now_ns();
-	for (uint32_t i = 0; i < load.clients.count; i++)
-		load.clients.client[i].sent_ns = load.next_ns + i * load.gap_ns;
-}
-
-/* Sends what is due. Returns for how long nothing more is. */
-static uint64_t paced_send(void) {
-	uint64_t now = now_ns();
-
-	for (; load.next_ns <= now; load.next_ns += load.gap_ns, now = now_ns()) {
-		histogram_add(&load.late, now - load.next_ns);
-		client_send(&load.clients.client[load.paced++ % load.clients.count], NULL);
-	}
-	return load.next_ns - now;
-}
-
 /* Publishers stand evenly among the others: neither the first nor the last whom a server gets to. */
 static struct client *publisher(uint32_t at) {
 	return &load.clients.client[at * (load.clients.count / (uint32_t)load.publishers)];
@@ -101,6 +91,56 @@ static struct client *publisher(uint32_t at) {
 
 static bool is_publisher(uint32_t index) {
 	return index % (load.clients.count / (uint32_t)load.publishers) == 0;
+}
+
+/* `senders` connections send in turn. */
+static void paced_begin(long senders) {
+	load.gap_ns = (uint64_t)load.interval_ms * MILLISECOND_NS / (uint64_t)senders;
+	load.began_ns = load.next_ns = now_ns();
+	for (uint32_t i = 0; i < load.clients.count; i++)
+		load.clients.client[i].sent_ns = load.next_ns + i * load.gap_ns;
+}
+
+static void paced_send_one(void) {
+	char stamp[CLIENT_STAMP + 1];
+
+	if (load.is_fan) {
+		snprintf(stamp, sizeof(stamp), "%016" PRIx64, load.paced);
+		client_send(publisher((uint32_t)(load.paced % (uint64_t)load.publishers)), stamp);
+	} else {
+		client_send(&load.clients.client[load.paced % load.clients.count], NULL);
+	}
+	load.paced++;
+}
+
+/* Sends what is due. Returns for how long nothing more is. */
+static uint64_t paced_send(void) {
+	uint64_t now = now_ns();
+
+	for (; load.next_ns <= now && load.next_ns < load.until_ns; load.next_ns += load.gap_ns, now = now_ns()) {
+		histogram_add(&load.late, now - load.next_ns);
+		paced_send_one();
+	}
+	return load.next_ns > now ? load.next_ns - now : 0;
+}
+
+static void paced_fan_came(struct client *c) {
+	char stamp[CLIENT_STAMP + 1], *end;
+	uint64_t message;
+
+	memcpy(stamp, c->stamp, CLIENT_STAMP);
+	stamp[CLIENT_STAMP] = '\0';
+	message = strtoull(stamp, &end, 16);
+	if (*end != '\0' || message >= load.paced) {
+		load.others++;
+		return;
+	}
+	load.messages++;
+	if (message < load.first)
+		return;
+	histogram_add(&load.times, now_ns() - (load.began_ns + message * load.gap_ns));
+	if (!received_note(&load.received, c->index, message - load.first))
+		die("connection %u: message %" PRIu64 " came twice", c->index, message);
 }
 
 static void fan_send(uint32_t slot) {
@@ -142,6 +182,7 @@ static uint64_t cpu_ns(void) {
 static void run_for(uint64_t ns) {
 	uint64_t now = now_ns(), until = now + ns, latest = now, came = load.messages;
 
+	load.until_ns = until;
 	for (; now < until; now = now_ns()) {
 		clients_turn(&load.clients, load.gap_ns > 0 ? paced_send() : SECOND_NS);
 		if (load.messages != came)
@@ -152,14 +193,23 @@ static void run_for(uint64_t ns) {
 	}
 }
 
+static uint64_t paced_missing(void) {
+	return load.is_fan ? (load.paced - load.first) * load.clients.count - load.received.count : load.paced - load.paced_back;
+}
+
 /* What is late must not be missing. */
 static void wait_for_paced(void) {
-	uint64_t until = now_ns() + STALL_SECONDS * SECOND_NS;
+	uint64_t until = now_ns() + STALL_SECONDS * SECOND_NS, missing;
 
-	while (load.paced_back < load.paced) {
+	paced_send();
+	while ((missing = paced_missing()) > 0) {
 		clients_turn(&load.clients, SECOND_NS);
-		if (now_ns() > until)
-			die("%" PRIu64 " messages did not come back", load.paced - load.paced_back);
+		if (now_ns() <= until)
+			continue;
+		if (load.is_fan)
+			die("%" PRIu64 " deliveries of %" PRIu64 " messages are missing, at %" PRIu32 " of %" PRIu32 " clients", missing,
+				load.paced - load.first, received_lacking(&load.received, load.paced - load.first), load.clients.count);
+		die("%" PRIu64 " messages did not come back", missing);
 	}
 }
 
@@ -167,23 +217,25 @@ static void print_results(double seconds, double cpu_seconds) {
 	double rate = (double)load.messages / seconds;
 	double per_cpu = cpu_seconds > 0 ? (double)load.messages / cpu_seconds : 0;
 	double p50 = (double)histogram_at(&load.times, 0.50) / 1000, p99 = (double)histogram_at(&load.times, 0.99) / 1000,
-	       p999 = (double)histogram_at(&load.times, 0.999) / 1000, late = (double)histogram_at(&load.late, 0.99) / 1000;
+	       p999 = (double)histogram_at(&load.times, 0.999) / 1000, late = (double)histogram_at(&load.late, 0.99) / 1000,
+	       max = (double)load.times.max / 1000;
 
 	if (load.json) {
 		printf("{\"mode\":\"%s\",\"connections\":%ld,\"bytes\":%ld,", load.mode, load.connections, load.bytes);
 		if (strcmp(load.mode, "fan") == 0)
 			printf("\"publishers\":%ld,\"under_way\":%ld,", load.publishers, load.under_way);
-		printf("\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"per_second\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f", seconds,
-			load.messages, rate, p50, p99, p999);
+		printf("\"seconds\":%.3f,\"messages\":%" PRIu64 ",\"per_second\":%.0f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
+			seconds, load.messages, rate, p50, p99, p999, max);
 		if (load.gap_ns > 0)
-			printf(",\"interval_ms\":%ld,\"late_p99_us\":%.1f", load.interval_ms, late);
+			printf(",\"interval_ms\":%ld,\"late_p99_us\":%.1f,\"missing\":%" PRIu64 ",\"others\":%" PRIu64, load.interval_ms, late,
+				paced_missing(), load.others);
 		if (load.pids.count > 0)
 			printf(",\"cpu_seconds\":%.4f,\"per_cpu_second\":%.0f", cpu_seconds, per_cpu);
 		puts("}");
 		return;
 	}
-	printf("%s: %" PRIu64 " messages in %.2f s, %.0f per second; there and back p50 %.1f us, p99 %.1f us, p99.9 %.1f us\n", load.mode,
-		load.messages, seconds, rate, p50, p99, p999);
+	printf("%s: %" PRIu64 " messages in %.2f s, %.0f per second; there and back p50 %.1f us, p99 %.1f us, p99.9 %.1f us, max %.1f us\n",
+		load.mode, load.messages, seconds, rate, p50, p99, p999, max);
 	if (load.gap_ns > 0)
 		printf("sent late: p99 %.1f us\n", late);
 	if (load.pids.count > 0)
@@ -196,13 +248,19 @@ static void measure(void) {
 
 	run_for((uint64_t)load.warmup_ms * MILLISECOND_NS);
 	load.messages = 0;
+	load.others = 0;
 	load.times = load.late = (struct histogram){ 0 };
+	if (load.is_fan && load.gap_ns > 0) {
+		load.first = load.paced;
+		received_init(&load.received, load.clients.count, ((uint64_t)load.seconds + 1) * SECOND_NS / load.gap_ns);
+	}
 	cpu_start = cpu_ns();
 	start = now_ns();
 	run_for((uint64_t)load.seconds * SECOND_NS);
 	cpu_end = cpu_ns();
 	seconds = (double)(now_ns() - start) / 1e9;
-	wait_for_paced();
+	if (load.gap_ns > 0)
+		wait_for_paced();
 	print_results(seconds, (double)(cpu_end - cpu_start) / 1e9);
 }
 
@@ -211,7 +269,7 @@ static void echo(void) {
 	load.clients.on_message = load.interval_ms > 0 ? paced_came : echo_came;
 	clients_open_all(&load.clients, OPEN_SECONDS);
 	if (load.interval_ms > 0) {
-		paced_begin();
+		paced_begin(load.connections);
 		measure();
 		return;
 	}
@@ -222,8 +280,16 @@ static void echo(void) {
 
 static void fan(void) {
 	load.clients.on_open = nothing;
-	load.clients.on_message = fan_came;
+	load.clients.on_message = load.interval_ms > 0 ? paced_fan_came : fan_came;
+	load.clients.compare = false;
 	clients_open_all(&load.clients, OPEN_SECONDS);
+	if (load.interval_ms > 0) {
+		load.first = UINT64_MAX; /* the warm-up's are not measured: a worker may not be subscribed yet */
+		paced_begin(load.publishers);
+		measure();
+		received_fini(&load.received);
+		return;
+	}
 	for (uint32_t i = 0; i < load.under_way; i++)
 		fan_send(i);
 	measure();
@@ -284,10 +350,11 @@ static void read_options(int argc, char **argv) {
 		{ "seconds", &load.seconds, 1, 600 },
 		{ "warmup-ms", &load.warmup_ms, 0, 60000 },
 	};
-	enum { TARGET = ARRAY_LEN(numbers), PATH, PIDS, COMPRESS, BINARY, JSON, HELP, END };
+	enum { TARGET = ARRAY_LEN(numbers), PATH, TOKEN, PIDS, COMPRESS, BINARY, JSON, HELP, END };
 	struct option options[END + 1] = {
 		[TARGET] = { "target", required_argument, NULL, TARGET },
 		[PATH] = { "path", required_argument, NULL, PATH },
+		[TOKEN] = { "token", required_argument, NULL, TOKEN },
 		[PIDS] = { "pids", required_argument, NULL, PIDS },
 		[COMPRESS] = { "compress", no_argument, NULL, COMPRESS },
 		[BINARY] = { "binary", no_argument, NULL, BINARY },
@@ -305,6 +372,8 @@ static void read_options(int argc, char **argv) {
 			load.target = optarg;
 		} else if (at == PATH) {
 			load.path = optarg;
+		} else if (at == TOKEN) {
+			load.token = optarg;
 		} else if (at == PIDS) {
 			if (!pids_parse(&load.pids, optarg))
 				die("--pids=%s: process ids, separated by commas", optarg);
@@ -352,13 +421,15 @@ int main(int argc, char **argv) {
 	load.path = modes[mode].path;
 	load.connections = modes[mode].connections;
 	load.bytes = modes[mode].bytes;
+	load.is_fan = modes[mode].run == fan;
 	read_options(argc - 1, argv + 1);
-	if (modes[mode].run == fan && (load.publishers > load.connections || load.bytes < CLIENT_STAMP))
+	if (load.is_fan && (load.publishers > load.connections || load.bytes < CLIENT_STAMP))
 		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
 	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
+	load.clients.token = load.token;
 	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
 	for (uint32_t i = 0; i < load.clients.count; i++)
-		load.clients.client[i].offers_deflate = load.compress && !(modes[mode].run == fan && is_publisher(i));
+		load.clients.client[i].offers_deflate = load.compress && !(load.is_fan && is_publisher(i));
 	modes[mode].run();
 	clients_fini(&load.clients);
 	return EXIT_SUCCESS;

@@ -16,6 +16,7 @@ void histogram_add(struct histogram *h, uint64_t value) {
 
 		at = (size_t)(shift + 1) * 64 + (size_t)(value >> shift & 63);
 	}
+	h->max = value > h->max ? value : h->max;
 	h->bucket[at]++;
 	h->count++;
 }

@@ -10,7 +10,7 @@ enum { HISTOGRAM_BUCKETS = 60 * 64, PIDS_MAX = 64 };
 
 /* 64 buckets for each power of two: within 1.6 %. */
 struct histogram {
-	uint64_t count;
+	uint64_t count, max;
 	uint64_t bucket[HISTOGRAM_BUCKETS];
 };
 
