@@ -1,36 +1,18 @@
 // attacks - peers that mean no good: what each costs the server and the kernel, what ends it, and what the others notice
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import path from 'node:path';
-import { createInterface } from 'node:readline';
 import tls from 'node:tls';
 
-import { BUILD, LOAD, counters, endServer, family, freePort, grouped, later, options, pssBytes, say, start, startHeroldAnywhere, stop } from './harness.mjs';
+import {
+	LOAD, counters, cpuSeconds, endServer, freePort, grouped, later, options, pssBytes, say, slabBytes, socketBytes, start, startHeroldAnywhere, stop,
+} from './harness.mjs';
+import { closedBy, file, frame, hold, request } from './hostile.mjs';
 import { makeCertificate } from './tls.mjs';
 
-const HOLD = path.join(BUILD, 'load_hold');
-const HOLDERS = 4;
 const BEHAVED = 200;		// the well-behaved
 const CALM_SECONDS = 5, ATTACKED_SECONDS = 10;	// of their echoes
 const WAIT_SECONDS = 30;	// for the end that the server makes
-
-const request = (where) => `GET ${where} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-	'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
-
-/** A binary frame, masked with zeros, of which `bytes` are there of `claimed`. */
-function frame(bytes, claimed = bytes) {
-	const head = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-
-	if (claimed < 65536) {
-		head[1] = 0xfe;
-		head.writeUInt16BE(claimed, 2);
-		return Buffer.concat([head.subarray(0, 8), Buffer.alloc(bytes)]);
-	}
-	head.writeBigUInt64BE(BigInt(claimed), 2);
-	return Buffer.concat([head, Buffer.alloc(bytes)]);
-}
 
 /** The first bytes of a client that speaks TLS 1.3. */
 async function clientHello() {
@@ -48,37 +30,6 @@ async function clientHello() {
 	return hello;
 }
 
-function file(name, content) {
-	const where = path.join(BUILD, `bench-${name}.bin`);
-
-	fs.writeFileSync(where, content);
-	return where;
-}
-
-/** Bytes of the kernel's objects that a connection may be made of. Of both ends, because both are here. */
-function slabBytes() {
-	return fs.readFileSync('/proc/slabinfo', 'utf8').split('\n').reduce((sum, line) => {
-		const [name, , objects, size] = line.split(/\s+/);
-
-		return /^(TCP|request_sock_TCP|tw_sock_TCP|tcp_bind|sock_inode|filp|dentry|eventpoll|skbuff|kmalloc-)/.test(name) ?
-			sum + Number(objects) * Number(size) : sum;
-	}, 0);
-}
-
-/** What waits in the server's sockets, as the kernel charges them; also in those that no process has any more. */
-function socketBytes(ports) {
-	const filter = ports.map((port) => `sport = :${port}`).join(' or ');
-	let sum = 0;
-
-	for (const [, received, forward, queued] of execFileSync('ss', ['-tmnH', 'state', 'connected', `( ${filter} )`],
-		{ encoding: 'utf8', maxBuffer: 2 ** 28 }).matchAll(/skmem:\(r(\d+),.*?,f(\d+),w(\d+),/g))
-		sum += Number(received) + Number(forward) + Number(queued);
-	return sum;
-}
-
-const cpuSeconds = (server) => family(server.child.pid).reduce((sum, pid) =>
-	sum + Number(fs.readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9, 0);
-
 /** The well-behaved: on all workers, each an echo every 100 ms. */
 async function echoes(server, seconds) {
 	const before = cpuSeconds(server);
@@ -92,30 +43,6 @@ async function echoes(server, seconds) {
 	if (status !== 0)
 		stop(`the well-behaved were not served\n${fs.readFileSync(server.log, 'utf8').slice(-4000)}`);
 	return { ...JSON.parse(out), cpu: (cpuSeconds(server) - before) / seconds };
-}
-
-/** Several processes, because one may not open so many files; each from its own address, with ports of its own. */
-async function hold(port, attack) {
-	const holders = Array.from({ length: HOLDERS }, (_, i) => {
-		const child = start(null, 'chrt', ['--other', '0', 'nice', '-n', '19', HOLD, `--port=${port}`, `--source=127.0.0.${2 + i}`, '--seconds=120',
-			`--connections=${attack.count / HOLDERS}`, ...attack.args], ['pipe', 'pipe', 'inherit']);
-		const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-
-		return { child, next: async () => JSON.parse((await lines.next()).value ?? stop('the connections could not be made')) };
-	});
-	const opened = await Promise.all(holders.map((h) => h.next()));
-
-	return {
-		refused: opened.reduce((sum, o) => sum + o.refused, 0),
-		seconds: Math.max(...opened.map((o) => o.seconds)),
-		async end() {
-			holders.forEach((h) => h.child.stdin.end());
-			const ends = await Promise.all(holders.map((h) => h.next()));
-
-			await Promise.all(holders.map((h) => h.child.exitCode ?? once(h.child, 'close')));
-			return ends.reduce((sum, o) => ({ ended: sum.ended + o.ended, refused: sum.refused + o.refused }), { ended: 0, refused: 0 });
-		},
-	};
 }
 
 /** Publishes so many messages of 1 KiB on /broadcast. */
@@ -132,10 +59,6 @@ async function publish(server, count) {
 }
 
 const weigh = (server) => ({ pss: pssBytes(server.child.pid), slab: slabBytes(), sockets: socketBytes([server.port, server.tlsPort]) });
-
-/** Reasons that are the server's, and how many it has ended for each. An unanswered close frame is the second one of its connection. */
-const closedBy = (before, after) => Object.entries(after.closed).map(([name, n]) => [name, n - before.closed[name]])
-	.filter(([name, n]) => n > 0 && !['client_reset', 'client_eof', 'http_done', 'close_timeout'].includes(name));
 
 /** Watches until the server has ended all but so many. Returns when that of the first and of the last one was seen, in
  * seconds from `began`. */

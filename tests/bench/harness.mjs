@@ -17,6 +17,7 @@ export const { values: options } = parseArgs({ options: {
 	idle: { type: 'string', default: '10000' },
 	only: { type: 'string', default: 'echo,fan,compress,idle,tls,big,redis' },
 	attack: { type: 'string', default: '' },
+	flood: { type: 'string', default: '' },
 	herold: { type: 'string', default: path.join(BUILD, 'herold') },
 } });
 
@@ -130,6 +131,9 @@ export const heroldArgs = (settings) => (port, admin) => ['drain_seconds=0', 'li
 export const startHerold = (...settings) => startServer('herold', options.herold, heroldArgs(['workers=1', ...settings]), ['/echo', '/broadcast']);
 /** With as many workers as are set, on any core. */
 export const startHeroldAnywhere = (...settings) => startServer('herold', options.herold, heroldArgs(settings), ['/echo', '/broadcast'], null);
+/** The same where a token is needed. */
+export const startHeroldWithToken = (token, ...settings) =>
+	startServer('herold', options.herold, heroldArgs(['auth=token', ...settings]), [`/echo?token=${token}`], null);
 
 /** What Herold says of itself. */
 export async function counters(server) {
@@ -213,3 +217,28 @@ export async function idleBytes(server, count, generator = LOAD, mode = 'idle', 
 	await ended;
 	return (after - before) / count;
 }
+
+/** Bytes of the kernel's objects that a connection may be made of. Of both ends, because both are here. */
+export function slabBytes() {
+	return fs.readFileSync('/proc/slabinfo', 'utf8').split('\n').reduce((sum, line) => {
+		const [name, , objects, size] = line.split(/\s+/);
+
+		return /^(TCP|request_sock_TCP|tw_sock_TCP|tcp_bind|sock_inode|filp|dentry|eventpoll|skbuff|kmalloc-)/.test(name) ?
+			sum + Number(objects) * Number(size) : sum;
+	}, 0);
+}
+
+/** What waits in the server's sockets, as the kernel charges them; also in those that no process has any more. */
+export function socketBytes(ports) {
+	const filter = ports.map((port) => `sport = :${port}`).join(' or ');
+	let sum = 0;
+
+	for (const [, received, forward, queued] of execFileSync('ss', ['-tmnH', 'state', 'connected', `( ${filter} )`],
+		{ encoding: 'utf8', maxBuffer: 2 ** 28 }).matchAll(/skmem:\(r(\d+),.*?,f(\d+),w(\d+),/g))
+		sum += Number(received) + Number(forward) + Number(queued);
+	return sum;
+}
+
+/** Processor time that it has taken so far, all its processes together. */
+export const cpuSeconds = (server) => family(server.child.pid).reduce((sum, pid) =>
+	sum + Number(fs.readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9, 0);

@@ -24,6 +24,8 @@ static const char usage[] =
 	"the time is over; closes those that the server ends, and says how many that were.\n"
 	"      --port=PORT         (8080)\n"
 	"      --source=ADDRESS    where they come from (127.0.0.1)\n"
+	"      --sources=N         from so many addresses, this one and the next ones, in turn (1)\n"
+	"      --per-second=N      connections opened, at most (as fast as it goes)\n"
 	"      --connections=N     (1000)\n"
 	"      --send=FILE         what each sends at once (nothing)\n"
 	"      --drip=FILE         and then a byte of this each second, again and again\n"
@@ -40,14 +42,14 @@ struct connection {
 };
 
 static struct hold {
-	long port, connections, seconds;
+	long port, sources, connections, per_second, seconds;
 	const char *source;
 	bool no_read;
 	struct buf send, drip;
 	struct connection *connection;
-	long started, settled, ended, refused;
+	long started, settled, ended, refused, limited;
 	int epoll;
-} hold = { .port = 8080, .connections = 1000, .seconds = 60, .source = "127.0.0.1" };
+} hold = { .port = 8080, .sources = 1, .connections = 1000, .seconds = 60, .source = "127.0.0.1" };
 
 NORETURN static void die(const char *what) {
 	fprintf(stderr, "load_hold: %s: %s\n", what, strerror(errno));
@@ -113,6 +115,7 @@ static void start_one(struct connection *c) {
 
 	if (inet_pton(AF_INET, hold.source, &from.sin_addr) != 1)
 		die(hold.source);
+	from.sin_addr.s_addr = htonl(ntohl(from.sin_addr.s_addr) + (uint32_t)(c - hold.connection) % (uint32_t)hold.sources);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
@@ -126,13 +129,15 @@ static void start_one(struct connection *c) {
 	watch(c, EPOLL_CTL_ADD, EPOLLOUT);
 }
 
-/* Refused: answered 503. */
+/* Refused: answered 503; limited: 429. */
 static void readable(struct connection *c) {
 	static char bytes[65536];
 	ssize_t n = recv(c->fd, bytes, sizeof(bytes), 0);
 
 	if (n > 12 && memcmp(bytes, "HTTP/1.1 503", 12) == 0)
 		hold.refused++;
+	if (n > 12 && memcmp(bytes, "HTTP/1.1 429", 12) == 0)
+		hold.limited++;
 	if (n == 0 || (n < 0 && errno != EAGAIN))
 		ended(c);
 }
@@ -153,14 +158,20 @@ static void turn(int timeout_ms) {
 	}
 }
 
+static long due(uint64_t since_ms) {
+	long most = hold.per_second == 0 ? hold.connections : (long)since_ms * hold.per_second / 1000;
+
+	return most < hold.connections ? most : hold.connections;
+}
+
 static void open_all(void) {
-	uint64_t until = now_ms() + OPEN_SECONDS * 1000;
+	uint64_t began = now_ms();
 
 	while (hold.settled < hold.connections) {
-		while (hold.started < hold.connections && hold.started - hold.settled < STARTING_MAX)
+		while (hold.started < due(now_ms() - began) && hold.started - hold.settled < STARTING_MAX)
 			start_one(&hold.connection[hold.started++]);
-		turn(TURN_MS);
-		if (now_ms() > until) {
+		turn(hold.per_second == 0 ? TURN_MS : 1);
+		if (now_ms() > began + OPEN_SECONDS * 1000) {
 			errno = ETIMEDOUT;
 			die("not all connections could be opened");
 		}
@@ -177,8 +188,8 @@ static void drip_all(void) {
 }
 
 static void say(const char *when, uint64_t began) {
-	printf("{\"when\":\"%s\",\"connections\":%ld,\"ended\":%ld,\"refused\":%ld,\"seconds\":%.3f}\n", when, hold.connections, hold.ended,
-		hold.refused, (double)(now_ms() - began) / 1000);
+	printf("{\"when\":\"%s\",\"connections\":%ld,\"ended\":%ld,\"refused\":%ld,\"limited\":%ld,\"seconds\":%.3f}\n", when, hold.connections,
+		hold.ended, hold.refused, hold.limited, (double)(now_ms() - began) / 1000);
 	fflush(stdout);
 }
 
@@ -197,6 +208,7 @@ static void hold_all(void) {
 
 static void read_options(int argc, char **argv) {
 	static const struct option options[] = { { "port", required_argument, NULL, 'p' }, { "source", required_argument, NULL, 'a' },
+		{ "sources", required_argument, NULL, 'm' }, { "per-second", required_argument, NULL, 'r' },
 		{ "connections", required_argument, NULL, 'c' }, { "send", required_argument, NULL, 's' },
 		{ "drip", required_argument, NULL, 'd' }, { "no-read", no_argument, NULL, 'n' },
 		{ "seconds", required_argument, NULL, 't' }, { 0 } };
@@ -209,6 +221,10 @@ static void read_options(int argc, char **argv) {
 			hold.port = number;
 		else if (at == 'a')
 			hold.source = optarg;
+		else if (at == 'm' && number >= 1 && number <= 65536)
+			hold.sources = number;
+		else if (at == 'r' && number >= 1 && number <= 1000000)
+			hold.per_second = number;
 		else if (at == 'c' && number >= 1 && number <= CONNECTIONS_MAX)
 			hold.connections = number;
 		else if (at == 's')

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The bench: Herold beside bare epoll loops, in the same minutes on the same machine. README.md says what and why.
-// Exit status: non-zero only when something could not run. A slow server is a result, not an error.
+// Exit status: non-zero only when something could not run, or a message was lost. A slow server is a result, not an error.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,6 +9,7 @@ import path from 'node:path';
 import { attacks } from './attacks.mjs';
 import { bigBesideSmall } from './big.mjs';
 import { compression } from './compression.mjs';
+import { floods } from './floods.mjs';
 import {
 	BUILD, LOAD, PINNED, ROOT, compare, endServer, grouped, idleBytes, lines, options, report, row, say, startFloor, startHerold, stop,
 } from './harness.mjs';
@@ -60,7 +61,7 @@ function where() {
 say(`Herold's bench: ${where()}`);
 if (!PINNED)
 	say('One core only: server and load share it.');
-const SECTIONS = { echo: echoes, fan: fans, compress: compression, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks };
+const SECTIONS = { echo: echoes, fan: fans, compress: compression, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks, floods };
 
 for (const name of options.only.split(',')) {
 	if (!Object.hasOwn(SECTIONS, name))
@@ -68,4 +69,4 @@ for (const name of options.only.split(',')) {
 	await SECTIONS[name]();
 }
 fs.writeFileSync(path.join(BUILD, 'bench.txt'), `${lines.join('\n')}\n`);
-process.exit(0);
+process.exit();

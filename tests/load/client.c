@@ -190,6 +190,18 @@ void client_send(struct client *c, const void *stamp) {
 	send_bytes(c, buf_slice(&all->frame));
 }
 
+static void bind_source(const struct client *c) {
+	struct sockaddr_in from = { .sin_family = AF_INET };
+	int on = 1;
+
+	if (inet_pton(AF_INET, c->all->source, &from.sin_addr) != 1)
+		die("%s is no IPv4 address", c->all->source);
+	from.sin_addr.s_addr = htonl(ntohl(from.sin_addr.s_addr) + c->index);
+	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (bind(c->fd, (struct sockaddr *)&from, sizeof(from)) != 0)
+		die("bind: %s", strerror(errno));
+}
+
 void clients_start_one(struct clients *all) {
 	struct client *c = &all->client[all->started++];
 	int on = 1;
@@ -198,10 +210,21 @@ void clients_start_one(struct clients *all) {
 	if (c->fd < 0)
 		die("socket: %s", strerror(errno));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (all->source != NULL)
+		bind_source(c);
 	if (connect(c->fd, (struct sockaddr *)&all->to, sizeof(all->to)) != 0 && errno != EINPROGRESS)
 		die("connect: %s", strerror(errno));
 	c->state = CLIENT_CONNECTING;
 	watch(c, EPOLL_CTL_ADD, EPOLLOUT);
+}
+
+static void add_token(struct buf *request, const char *token, uint32_t index) {
+	const char *star = strchrnul(token, '*');
+
+	buf_addf(request, "Authorization: Bearer %.*s", (int)(star - token), token);
+	if (*star == '*')
+		buf_addf(request, "%u%s", index, star + 1);
+	buf_add(request, slice_text("\r\n"));
 }
 
 static void connected(struct client *c) {
@@ -220,7 +243,7 @@ static void connected(struct client *c) {
 		"Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s",
 		all->path, all->target, ntohs(all->to.sin_port), c->offers_deflate ? OFFER : "");
 	if (all->token != NULL)
-		buf_addf(&request, "Authorization: Bearer %s\r\n", all->token);
+		add_token(&request, all->token, c->index);
 	buf_add(&request, slice_text("\r\n"));
 	send_bytes(c, buf_slice(&request));
 	buf_fini(&request);

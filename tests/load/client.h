@@ -47,7 +47,8 @@ struct clients {
 	uint32_t count, started, open;
 	struct sockaddr_in to;
 	const char *target, *path;
-	const char *token; /* for Authorization: Bearer, or NULL; the user's */
+	const char *token;  /* the user's: for Authorization: Bearer, a * in it stands for the client's number; or NULL */
+	const char *source; /* the user's: the address that the first comes from, the next ones from the next; or NULL */
 	struct buf frame; /* the one message, masked */
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */

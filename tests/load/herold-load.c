@@ -32,7 +32,8 @@ static const char usage[] =
 	"      --interval-ms=N     of echo's connections, or fan's publishers, evenly spread\n"
 	"      --seconds=N         of measuring (2)\n"
 	"      --warmup-ms=N       before that (300)\n"
-	"      --token=TOKEN       for Authorization: Bearer\n"
+	"      --token=TOKEN       for Authorization: Bearer; a * in it stands for the number of the connection, from 0\n"
+	"      --source=ADDRESS    IPv4 address that the first connection comes from, the next ones from the next addresses\n"
 	"      --pids=PID,...      the server's processes, for work per second of their processor time\n"
 	"      --compress          all offer permessage-deflate, but not those that publish; what comes is not inflated\n"
 	"      --binary            binary messages instead of text\n"
@@ -44,7 +45,7 @@ struct slot {
 };
 
 static struct load {
-	const char *mode, *target, *path, *token;
+	const char *mode, *target, *path, *token, *source;
 	long port, connections, bytes, publishers, under_way, interval_ms, seconds, warmup_ms;
 	bool binary, json, compress, is_fan;
 	struct pids pids;
@@ -54,8 +55,8 @@ static struct load {
 	uint64_t gap_ns, next_ns, paced; /* with an interval: between two messages, when the next is due, and how many went ... */
 	uint64_t paced_back;		 /* ... and came back, to echo */
 	uint64_t began_ns, until_ns;	 /* the first was due, and what is due from then on is not sent */
-	uint64_t first;			 /* message that is measured, of fan with an interval */
-	struct received received;	 /* counted from it */
+	uint64_t first;			 /* message that is measured, of fan with an interval: before, a worker may not be subscribed yet */
+	struct received received;	 /* counted from it; empty until then */
 	uint64_t others;		 /* messages that somebody else published */
 	uint64_t messages;
 	struct histogram times, late;
@@ -135,8 +136,10 @@ static void paced_fan_came(struct client *c) {
 		load.others++;
 		return;
 	}
+	if (load.received.messages > 0 && message < load.first)
+		return;
 	load.messages++;
-	if (message < load.first)
+	if (load.received.messages == 0)
 		return;
 	histogram_add(&load.times, now_ns() - (load.began_ns + message * load.gap_ns));
 	if (!received_note(&load.received, c->index, message - load.first))
@@ -284,7 +287,6 @@ static void fan(void) {
 	load.clients.compare = false;
 	clients_open_all(&load.clients, OPEN_SECONDS);
 	if (load.interval_ms > 0) {
-		load.first = UINT64_MAX; /* the warm-up's are not measured: a worker may not be subscribed yet */
 		paced_begin(load.publishers);
 		measure();
 		received_fini(&load.received);
@@ -350,11 +352,12 @@ static void read_options(int argc, char **argv) {
 		{ "seconds", &load.seconds, 1, 600 },
 		{ "warmup-ms", &load.warmup_ms, 0, 60000 },
 	};
-	enum { TARGET = ARRAY_LEN(numbers), PATH, TOKEN, PIDS, COMPRESS, BINARY, JSON, HELP, END };
+	enum { TARGET = ARRAY_LEN(numbers), PATH, TOKEN, SOURCE, PIDS, COMPRESS, BINARY, JSON, HELP, END };
 	struct option options[END + 1] = {
 		[TARGET] = { "target", required_argument, NULL, TARGET },
 		[PATH] = { "path", required_argument, NULL, PATH },
 		[TOKEN] = { "token", required_argument, NULL, TOKEN },
+		[SOURCE] = { "source", required_argument, NULL, SOURCE },
 		[PIDS] = { "pids", required_argument, NULL, PIDS },
 		[COMPRESS] = { "compress", no_argument, NULL, COMPRESS },
 		[BINARY] = { "binary", no_argument, NULL, BINARY },
@@ -374,6 +377,8 @@ static void read_options(int argc, char **argv) {
 			load.path = optarg;
 		} else if (at == TOKEN) {
 			load.token = optarg;
+		} else if (at == SOURCE) {
+			load.source = optarg;
 		} else if (at == PIDS) {
 			if (!pids_parse(&load.pids, optarg))
 				die("--pids=%s: process ids, separated by commas", optarg);
@@ -427,6 +432,7 @@ int main(int argc, char **argv) {
 		die("fan needs as many connections as publishers and messages of %d bytes or more", CLIENT_STAMP);
 	clients_init(&load.clients, load.target, (uint16_t)load.port, load.path, (uint32_t)load.connections);
 	load.clients.token = load.token;
+	load.clients.source = load.source;
 	clients_set_message(&load.clients, (size_t)load.bytes, load.binary);
 	for (uint32_t i = 0; i < load.clients.count; i++)
 		load.clients.client[i].offers_deflate = load.compress && !(load.is_fan && is_publisher(i));
