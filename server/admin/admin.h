@@ -14,12 +14,14 @@
 #include "server/auth/admin_token.h"
 #include "server/auth/origin.h"
 #include "server/hub/hub.h"
+#include "server/limits/limits.h"
 
 /* Borrows everything for life. */
 struct admin {
 	struct hub *hub;
 	const struct config *config;
 	const struct stats_map *stats;
+	const struct limits *limits;
 	struct admin_token token;
 	struct origin_list hosts;	/* names that may be asked by without a token */
 };

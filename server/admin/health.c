@@ -136,6 +136,14 @@ static json_t *counters_json(const struct stats_map *m) {
 	return o;
 }
 
+static json_t *limits_json(const struct limits *l) {
+	struct limits_usage u;
+
+	limits_usage(l, &u);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries", (json_int_t)u.entries, "used", (json_int_t)u.used, "connections",
+	    (json_int_t)u.connections, "uncounted", (json_int_t)u.uncounted, "bytes", (json_int_t)u.bytes);
+}
+
 static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };
 
 static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
@@ -157,6 +165,7 @@ static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	json_object_set_new(restarts, "worker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_WORKER])));
 	json_object_set_new(restarts, "admin", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_ADMIN])));
 	json_object_set_new(o, "restarts", restarts);
+	json_object_set_new(o, "limits", limits_json(a->limits));
 	json_object_set_new(o, "counters", counters_json(a->stats));
 	return o;
 }

@@ -14,7 +14,7 @@ static void on_auth(struct slice digest, void *arg) {
 }
 
 int admin_run(const struct heritage *h) {
-	struct admin admin = { .config = h->config, .stats = h->stats, .token = h->admin_token };
+	struct admin admin = { .config = h->config, .stats = h->stats, .limits = h->limits, .token = h->admin_token };
 	struct conn_host host = { .on_head = admin_on_head,
 		.on_request = admin_on_request,
 		.on_gone = admin_on_gone,
