@@ -5,8 +5,8 @@
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
-/* 360 bytes, which malloc makes a block of 368. */
-STATIC_ASSERT(sizeof(struct conn) <= 360, "an idle connection is small");
+/* 368 bytes, which malloc makes a block of 384. */
+STATIC_ASSERT(sizeof(struct conn) <= 368, "an idle connection is small");
 STATIC_ASSERT(CLOSE_REASON_COUNT <= STAT_closed_last - STAT_closed + 1, "every reason has its counter");
 
 static const uint64_t NEVER_MS = UINT64_MAX;
@@ -207,6 +207,7 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 	if (c->state == CONN_DEAD)
 		return; /* on_closed sent something, which failed and came here first */
 	conn_set_state(c, CONN_DEAD);
+	conn_limits_leave(c);
 	conn_log_end(c);
 	deadline_clear(&c->deadline);
 	evloop_io_stop(&c->io);
@@ -237,6 +238,9 @@ static void close_open(struct conn *c, enum close_reason reason, const char *det
 		c->is_hurried = true;
 	if (reason == CLOSE_slow_client)
 		conn_drop_unstarted(c);
+	/* Who sends too much is not read further for the sake of its close frame. */
+	if (reason == CLOSE_rate_limited)
+		c->is_deaf = true;
 	snprintf(text, sizeof(text), "%s%s%s", close_reason_text(reason), detail != NULL ? ": " : "",
 	    detail != NULL ? detail : "");
 	c->close_code = code;

@@ -19,6 +19,7 @@
 #include "server/auth/grant.h"
 #include "server/http/http_request.h"
 #include "server/http/http_response.h"
+#include "server/limits/limits.h"
 #include "server/net/stream.h"
 #include "server/ws/ws_reader.h"
 
@@ -41,6 +42,9 @@ struct conn_ops {
 	void (*on_open)(struct conn *c);
 	/* A whole message; text is valid UTF-8. Borrowed until it returns. */
 	void (*on_message)(struct conn *c, bool is_text, struct slice data);
+	/* The client is over a rate and has to be told, once: when it goes on it is closed. data: the message that is not done because of that,
+	 * borrowed likewise; empty: it was no message. wait_ms: when it would be in order again. */
+	void (*on_limited)(struct conn *c, bool is_text, struct slice data, uint64_t wait_ms);
 	/* Once, when the connection leaves OPEN, however it ends, at once and before anything is freed: unlink everything that points at
 	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. What is sent from in here still goes
 	 * out, before the close frame. */
@@ -66,6 +70,7 @@ struct conn_settings {
 	size_t client_queue_bytes;
 	struct ws_deflate_settings deflate;
 	const struct nets *trusted_proxies;	/* borrowed, lives longer; NULL: nobody */
+	struct limits *limits;			/* likewise; NULL: nobody is limited */
 };
 
 /* --- all connections of a process --- */
@@ -86,6 +91,8 @@ void conns_review(struct conns *cs, bool (*is_in_force)(const struct auth_grant 
 void *conns_arg(const struct conns *cs);
 struct evloop *conns_loop(const struct conns *cs);
 struct id_source *conns_ids(struct conns *cs);
+/* Borrowed; NULL: nobody is limited. */
+struct limits *conns_limits(const struct conns *cs);
 
 /* --- one connection --- */
 
@@ -108,6 +115,23 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 void conn_set_grant(struct conn *c, struct auth_grant *grant);
 /* Borrowed until another is set; NULL: nobody is asked who he is. */
 const struct auth_grant *conn_grant(const struct conn *c);
+
+/* --- what its client may take (server/limits); of who is exempt, all is granted and nothing is counted --- */
+
+/* A request for a WebSocket, or one that could have been: has the client, if only a proxy has said now who it is, too many connections, and does the
+ * host take one more WebSocket at the moment? False: refused. Before anything that costs more. */
+bool conn_admit_upgrade(struct conn *c) MUST_CHECK;
+/* One more connection of the user of its grant, if it has one. False: refused. */
+bool conn_admit_user(struct conn *c) MUST_CHECK;
+/* Who it is, where no grant says so: for conn_user_limit() alone. Once. */
+void conn_hold_user(struct conn *c, struct slice user);
+/* Takes `cost` of the client's rate. False: it is not to be done; with *wait_ms > 0 the client has to be told to wait so long, else it was told before and
+ * the connection is being closed. */
+bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) MUST_CHECK;
+/* Where its user is counted; 0: nowhere. */
+limit_id conn_user_limit(const struct conn *c);
+/* Where its rates and rooms are taken from: its user's if a grant says who that is, else its address's. The same from the upgrade to the end. */
+limit_id conn_client_limit(const struct conn *c);
 
 /* What the peer takes of what many share, since the upgrade: CONN_PLAIN, or the window bits of messages that are deflated each for
  * itself (it takes plain ones, too). */

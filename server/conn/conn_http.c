@@ -1,4 +1,5 @@
 /* conn_http - requests and responses: heads, bodies, keep-alive, refusals, and the upgrade that ends them */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/base/digest.h"
@@ -6,7 +7,7 @@
 #include "server/conn/conn_priv.h"
 #include "server/ws/ws_handshake.h"
 
-enum { RESPONSE_HEAD_BYTES = 4096, RETRY_AFTER_MAX_S = 5 };
+enum { RESPONSE_HEAD_BYTES = 4096, RETRY_SPREAD_S = 5, DRAIN_WAIT_MS = 1000 };
 
 static size_t kept_bytes(const struct conn *c) {
 	return c->side != NULL ? c->side->in.len : 0;
@@ -65,8 +66,10 @@ void conn_respond(struct conn *c, const struct http_response *response) {
 	}
 	conn_set_state(c, CONN_HEAD);
 	/* A proxy's connection carries requests of one client after the other. */
-	if (c->is_trusted)
+	if (c->is_trusted) {
+		conn_limits_leave(c);
 		c->peer = c->hop;
+	}
 	if (!c->is_busy && kept_bytes(c) > 0)
 		conns_resume_later(c);
 }
@@ -92,8 +95,7 @@ static void add_json_text(struct buf *b, const char *text) {
 	"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" \
 	"Referrer-Policy: no-referrer\r\n"
 
-static void refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence,
-    const char *extra_headers) {
+void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence, const char *extra_headers) {
 	struct http_response response = { .status = status,
 		.content_type = "application/json",
 		.is_head = c->is_head,
@@ -122,23 +124,27 @@ static void refuse(struct conn *c, enum close_reason reason, unsigned status, co
 }
 
 void conn_refuse(struct conn *c, unsigned status, const char *sentence, const char *extra_headers) {
-	refuse(c, CLOSE_http_refused, status, sentence, extra_headers);
+	conn_http_refuse(c, CLOSE_http_refused, status, sentence, extra_headers);
+}
+
+void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms) {
+	uint8_t dice;
+
+	random_bytes(&dice, sizeof(dice));
+	snprintf(out, CONN_RETRY_AFTER_MAX, "Retry-After: %" PRIu64 "\r\n", (wait_ms + 999) / 1000 + dice % RETRY_SPREAD_S);
 }
 
 static void refuse_drain(struct conn *c) {
-	char header[sizeof("Retry-After: 5\r\n")];
-	uint8_t dice;
+	char header[CONN_RETRY_AFTER_MAX];
 
-	/* Spread, so that they do not all come back at once. */
-	random_bytes(&dice, sizeof(dice));
-	snprintf(header, sizeof(header), "Retry-After: %u\r\n", 1U + dice % RETRY_AFTER_MAX_S);
+	conn_retry_after(header, DRAIN_WAIT_MS);
 	stat_add(STAT_connections_refused_drain, 1);
 	conn_refuse(c, 503, "The server is going away; try again.", header);
 }
 
 void conn_http_timeout(struct conn *c) {
 	if (!conn_http_is_idle(c))
-		refuse(c, CLOSE_handshake_timeout, 408, "The request was not complete in time.", NULL);
+		conn_http_refuse(c, CLOSE_handshake_timeout, 408, "The request was not complete in time.", NULL);
 	else if (c->has_answered)
 		conn_end(c, CLOSE_http_idle, NULL);
 	else

@@ -67,6 +67,11 @@ static void on_received(struct conn *c, struct slice bytes) {
 	c->bytes_in += bytes.len;
 	c->beat_ms = conn_stamp(c);
 	c->is_pinged = false;
+	if (c->is_limited && c->state == CONN_OPEN) {
+		conn_limits_bytes(c, bytes.len);
+		if (c->state == CONN_DEAD)
+			return;
+	}
 	if (conn_is_http(c) || (c->side != NULL && c->side->in.len > 0)) {
 		conn_http_input(c, bytes);
 	} else if (c->state == CONN_OPEN || c->state == CONN_CLOSING) {

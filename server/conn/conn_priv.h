@@ -9,6 +9,7 @@
  * conn_ws.c    frames in and out, the close handshake
  * conn_deflate.c  what is compressed on its way out
  * conn_grant.c whose it is, and how long
+ * conn_limits.c  what its client may take, and the refusals
  * conn_log.c   its lines in the log
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
@@ -36,7 +37,20 @@ enum {
 	CONN_TURN_BYTES = 256 << 10,	/* of messages: who sends so much at once, compressed, waits for the others */
 	CONN_CLOSE_WAIT_MS = 2000,	/* for the peer's close frame, and for its end after the shutdown */
 	CONN_CLOSE_FLUSH_MS = 5000,	/* without progress, for what waits before our close frame */
+	CONN_TURNED_AWAY_MAX = 256,	/* refused at the door and not gone yet; further ones are not told */
+	CONN_RETRY_AFTER_MAX = 40,	/* a Retry-After header */
 	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
+};
+
+/* Why a client is refused, see conn_limits.c. */
+enum conn_limit {
+	CONN_LIMIT_NONE = 0,
+	CONN_LIMIT_CONNECTIONS,
+	CONN_LIMIT_CONNECTS,
+	CONN_LIMIT_ADDRESS,
+	CONN_LIMIT_HANDSHAKES,
+	CONN_LIMIT_USER,
+	CONN_LIMIT_KINDS,
 };
 
 /* What a connection needs some of the time only. */
@@ -74,6 +88,7 @@ struct conn {
 	/* Stamps: the low 32 bits of the clock. */
 	uint32_t since_ms;	/* begin of what its state waits for; while the socket takes nothing: since when */
 	uint32_t beat_ms;	/* the latest byte received, or the ping after it */
+	limit_id address_limit, user_limit;	/* held; 0: not counted */
 	struct sock_peer peer;
 	bool is_flushing : 1;	/* on conns.flush */
 	bool is_blocked : 1;	/* the socket takes no more: waits until it is writable */
@@ -91,6 +106,9 @@ struct conn {
 	bool was_open : 1;
 	bool is_trusted : 1;	/* what it says of its client is believed */
 	bool is_leaving : 1;	/* on_closed or on_gone was called */
+	bool is_limited : 1;	/* its client is counted, and not exempt */
+	bool is_counted : 1;	/* among the connections of the host */
+	bool is_turned_away : 1;	/* refused at the door; among conns.turned_away */
 	bool is_unanswered : 1;	/* our close frame was */
 	bool has_context : 1;	/* what it gets is compressed with a context of its own ... */
 	uint8_t window_bits : 4; /* ... of so many bits, or without one; 0: it gets nothing compressed */
@@ -110,6 +128,8 @@ struct conns {
 	struct conn *flush, *resume;
 	size_t count, most;		/* now; and the most since memory was given back */
 	size_t queued_bytes;		/* over all out-queues */
+	size_t turned_away;		/* refused at the door, and there until they have read why */
+	uint64_t limited_ms[CONN_LIMIT_KINDS];	/* of each kind of refusal the latest; 0: none yet */
 	struct buf deflated;		/* one message on its way out */
 	uint64_t drain_start_ms, drain_spread_ms;
 	size_t drain_total, drain_done;
@@ -150,6 +170,20 @@ void conn_proxy_begin(struct conn *c);
 /* Of one that is trusted: the client of this request. */
 void conn_learn_client(struct conn *c, const struct http_request *r);
 
+/* --- conn_limits.c --- */
+/* Counts the client. Not NONE: nothing is counted, and in *wait_ms is when to try again. */
+enum conn_limit conn_limits_enter(struct conn *c, uint64_t *wait_ms) MUST_CHECK;
+/* May one that is refused at the door stay until it has read why? */
+bool conn_limits_can_tell(const struct conn *c);
+void conn_limits_note(struct conn *c, enum conn_limit why);
+/* It is told, if it can be, and ended. */
+void conn_limits_turn_away(struct conn *c, enum conn_limit why, uint64_t wait_ms);
+/* What it holds is given back; at any time, as often as you like. */
+void conn_limits_leave(struct conn *c);
+/* False: the message is not to be done. Only if is_limited, like the next. */
+bool conn_limits_message(struct conn *c, bool is_text, struct slice data) MUST_CHECK;
+void conn_limits_bytes(struct conn *c, size_t bytes);
+
 /* --- conn_io.c --- */
 void conn_on_ready(int fd, short ready, void *arg);
 /* Takes r. */
@@ -168,6 +202,10 @@ void conn_unpause(struct conn *c);
 /* --- conn_http.c --- */
 /* How many bytes of input it takes now. */
 size_t conn_http_room(const struct conn *c);
+/* A refusal with a reason of its own. */
+void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence, const char *extra_headers);
+/* Rounded up to seconds, and spread, so that they do not all come back at once. */
+void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms);
 /* Changes the bytes when they turn out to be frames. */
 void conn_http_input(struct conn *c, struct slice fresh);
 bool conn_http_is_idle(const struct conn *c);

@@ -25,12 +25,18 @@ static void on_trouble(struct conn *c, const char *sentence) {
 }
 
 static void on_complete(struct conn *c, const struct sock_peer *client) {
+	enum conn_limit why;
+	uint64_t wait_ms;
+
 	stat_add(STAT_proxy_headers, 1);
 	conn_set_peer(c, client);
 	buf_fini(&c->side->in);
 	conn_side_trim(c);
 	conn_set_state(c, CONN_HEAD);
 	evloop_io_start(c->cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
+	why = c->is_trusted ? CONN_LIMIT_NONE : conn_limits_enter(c, &wait_ms);
+	if (why != CONN_LIMIT_NONE)
+		conn_limits_turn_away(c, why, wait_ms);
 }
 
 static void on_header_ready(int fd, short ready, void *arg) {

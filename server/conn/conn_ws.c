@@ -3,7 +3,7 @@
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
-enum { CLOSE_CODE_NONE = 1005 };
+enum { CLOSE_CODE_NONE = 1005, CONTROL_COST_BYTES = 1024 };
 
 /* --- out --- */
 
@@ -139,7 +139,8 @@ static void on_message(struct conn *c, const struct ws_item *item) {
 		return; /* our close frame is out */
 	c->messages_in++;
 	stat_add(STAT_messages_received, 1);
-	c->ops->on_message(c, item->type == WS_ITEM_TEXT, item->data);
+	if (!c->is_limited || conn_limits_message(c, item->type == WS_ITEM_TEXT, item->data))
+		c->ops->on_message(c, item->type == WS_ITEM_TEXT, item->data);
 }
 
 /* RFC 6455, 5.5.1: answered with a close frame of the same code. */
@@ -201,17 +202,26 @@ static void log_item(const struct conn *c, const struct ws_item *item) {
 		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len + (has_code ? 2 : 0), item->frames);
 }
 
+/* A few bytes that cost us as much as many. */
+static void count_control(struct conn *c) {
+	if (c->is_limited && c->state == CONN_OPEN)
+		conn_limits_bytes(c, CONTROL_COST_BYTES);
+}
+
 /* False: nothing more is to be fed. */
 static bool on_item(struct conn *c, const struct ws_item *item) {
 	switch (item->type) {
 	case WS_ITEM_MORE:
+		break;
 	case WS_ITEM_PONG:
+		count_control(c);
 		break;
 	case WS_ITEM_TEXT:
 	case WS_ITEM_BINARY:
 		on_message(c, item);
 		break;
 	case WS_ITEM_PING:
+		count_control(c);
 		if (c->state == CONN_OPEN)
 			queue_control(c, WS_PONG, item->data);
 		break;

@@ -211,11 +211,32 @@ void conns_free(struct conns **cs) {
 	*cs = NULL;
 }
 
-static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer) {
-	sock_tune_client(c->stream.fd);
+/* Takes fd. Returns owned. tls: NULL without. */
+static struct conn *conn_new(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
+	struct conn *c = mem_zalloc(sizeof(*c));
+
+	if (tls != NULL)
+		stream_tls_init(&c->stream, fd, tls);
+	else
+		stream_plain_init(&c->stream, fd);
 	deadline_init(&c->deadline);
 	c->cs = cs;
 	conn_set_peer(c, peer);
+	return c;
+}
+
+/* Before it is one of ours: nobody has been told of it, and it cost next to nothing. */
+static void discard(struct conn *c, enum conn_limit why) {
+	conn_limits_note(c, why);
+	sock_reset_at_close(c->stream.fd);
+	c->stream.ops->close(&c->stream);
+	mem_free(c);
+}
+
+static void start(struct conn *c) {
+	struct conns *cs = c->cs;
+
+	sock_tune_client(c->stream.fd);
 	c->id = id_next(&cs->ids);
 	c->start_ms = evloop_now_ms(cs->loop);
 	c->since_ms = c->beat_ms = conn_stamp(c);
@@ -230,34 +251,35 @@ static void start(struct conns *cs, struct conn *c, const struct sock_peer *peer
 	}
 }
 
-static void start_http(struct conns *cs, struct conn *c, const struct sock_peer *peer) {
+/* Who speaks for others is counted when it has said for whom. */
+static void accept_http(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
+	struct conn *c = conn_new(cs, fd, peer, tls);
+	uint64_t wait_ms;
+	enum conn_limit why = c->is_trusted ? CONN_LIMIT_NONE : conn_limits_enter(c, &wait_ms);
+
+	if (why != CONN_LIMIT_NONE && !conn_limits_can_tell(c)) {
+		discard(c, why);
+		return;
+	}
 	c->state = CONN_HEAD;
-	start(cs, c, peer);
+	start(c);
 	evloop_io_start(cs->loop, &c->io, c->stream.fd, EVLOOP_READ, conn_on_ready, c);
+	if (why != CONN_LIMIT_NONE)
+		conn_limits_turn_away(c, why, wait_ms);
 }
 
 void conn_accept(struct conns *cs, int fd, const struct sock_peer *peer) {
-	struct conn *c = mem_zalloc(sizeof(*c));
-
-	stream_plain_init(&c->stream, fd);
-	start_http(cs, c, peer);
+	accept_http(cs, fd, peer, NULL);
 }
 
 void conn_accept_tls(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
-	struct conn *c = mem_zalloc(sizeof(*c));
-
-	stream_tls_init(&c->stream, fd, tls);
-	start_http(cs, c, peer);
+	accept_http(cs, fd, peer, tls);
 }
 
 void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, struct tls *tls) {
-	struct conn *c = mem_zalloc(sizeof(*c));
+	struct conn *c = conn_new(cs, fd, peer, tls);
 
-	if (tls != NULL)
-		stream_tls_init(&c->stream, fd, tls);
-	else
-		stream_plain_init(&c->stream, fd);
-	start(cs, c, peer);
+	start(c);
 	conn_proxy_begin(c);
 }
 
@@ -282,4 +304,8 @@ struct evloop *conns_loop(const struct conns *cs) {
 
 struct id_source *conns_ids(struct conns *cs) {
 	return &cs->ids;
+}
+
+struct limits *conns_limits(const struct conns *cs) {
+	return cs->settings.limits;
 }

@@ -77,13 +77,16 @@ void chat_fail(struct chat_session *s, enum chat_error error, struct slice ref) 
 
 void chat_fail_with(struct chat_session *s, enum chat_error error, const char *detail, struct slice ref) {
 	struct buf *b = chat_answer_begin(s, "error");
-	bool is_clients_fault = error != CHAT_busy && error != CHAT_unavailable && error != CHAT_uncertain;
+	bool is_clients_fault = error != CHAT_busy && error != CHAT_unavailable && error != CHAT_uncertain && error != CHAT_rate_limited;
 
 	stat_add_in(STAT_chat_errors, error);
 	json_write_member_text(b, "code", slice_text(chat_error_code(error)));
 	json_write_member_text(b, "message", slice_text(chat_error_sentence(error)));
 	if (detail != NULL)
 		json_write_member_text(b, "detail", slice_text(detail));
+	if (s->base.context->retry_after_ms > 0)
+		json_write_member_seconds(b, "retry_after", s->base.context->retry_after_ms);
+	s->base.context->retry_after_ms = 0;
 	chat_answer_send(s, b, ref);
 	if (is_clients_fault && ++s->errors >= s->base.context->config->client_errors)
 		conn_close(s->base.hub.conn, CLOSE_policy, NULL);

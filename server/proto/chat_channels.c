@@ -38,7 +38,7 @@ enum chat_error chat_do_subscribe(struct chat_session *s, const struct chat_requ
 	if (hub_is_subscribed(&s->base.hub, channel))
 		return CHAT_already_subscribed;
 	error = chat_can_enter(s);
-	if (error != CHAT_OK)
+	if (error != CHAT_OK || !chat_take_join(s, &error))
 		return error;
 	hub_subscribe(&s->base.hub, channel, 0, has_since ? &since : NULL, limit, 0, on_subscribed,
 	    chat_pending_new(s, r, channel));

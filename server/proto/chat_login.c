@@ -118,7 +118,7 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 	if (s->state != CHAT_ANONYMOUS)
 		return CHAT_already_logged_in;
 	error = login_read(&l, s, r);
-	if (error != CHAT_OK)
+	if (error != CHAT_OK || !chat_take_join(s, &error))
 		return error;
 	s->state = CHAT_LOGGING_IN;
 	s->base.owned = user_new(&l, proto_scratch(s->base.context));

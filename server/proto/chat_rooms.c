@@ -32,6 +32,16 @@ enum chat_error chat_can_enter(const struct chat_session *s) {
 	return s->base.hub.sub_count > s->base.context->config->client_channels ? CHAT_too_many_rooms : CHAT_OK;
 }
 
+bool chat_take_join(struct chat_session *s, enum chat_error *error) {
+	uint64_t wait_ms;
+
+	if (conn_take(s->base.hub.conn, LIMIT_JOINS, 1, &wait_ms))
+		return true;
+	s->base.context->retry_after_ms = wait_ms;
+	*error = wait_ms > 0 ? CHAT_rate_limited : CHAT_OK;
+	return false;
+}
+
 /* The identity is taken, but its room was not to be had: everything back to where a login can begin. */
 static void login_undo(struct chat_session *s) {
 	struct conn *c = s->base.hub.conn;
@@ -87,6 +97,7 @@ static void on_entered(struct hub_client *client, void *cookie, const struct hub
 	if (is_login) {
 		s->state = CHAT_USER;
 		s->errors = 0;
+		conn_hold_user(s->base.hub.conn, chat_user_id(s));
 		log_login(s);
 	}
 	answer_entered(s, p, snapshot);
@@ -120,7 +131,7 @@ enum chat_error chat_do_join(struct chat_session *s, const struct chat_request *
 	if (hub_is_subscribed(&s->base.hub, slice_text(channel.name)))
 		return CHAT_already_in_room;
 	error = chat_can_enter(s);
-	if (error != CHAT_OK)
+	if (error != CHAT_OK || !chat_take_join(s, &error))
 		return error;
 	p = chat_pending_new(s, r, slice_text(channel.name));
 	p->has_since = has_since;

@@ -94,6 +94,8 @@ void chat_channel_of_room(struct chat_channel *out, struct slice room);
 enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out);
 /* May the session be in one more? */
 enum chat_error chat_can_enter(const struct chat_session *s);
+/* May it go into another one now, as joins_per_minute has it? *error is the answer: CHAT_OK, if it is being closed for it. */
+bool chat_take_join(struct chat_session *s, enum chat_error *error) MUST_CHECK;
 /* Goes into a room; the answer is login_ok or join_ok. Takes p. */
 void chat_enter_room(struct chat_session *s, struct chat_pending *p);
 /* Messages for everybody reach this session. */

@@ -75,6 +75,18 @@ void json_write_member_u64(struct buf *b, const char *name, uint64_t value) {
 	buf_add_u64_text(b, value);
 }
 
+void json_write_member_seconds(struct buf *b, const char *name, uint64_t ms) {
+	uint64_t rest = ms % 1000;
+	int digits = 3;
+
+	json_write_member_u64(b, name, ms / 1000);
+	if (rest == 0)
+		return;
+	for (; rest % 10 == 0; rest /= 10)
+		digits--;
+	buf_addf(b, ".%0*u", digits, (unsigned)rest);
+}
+
 void json_write_member_bool(struct buf *b, const char *name, bool value) {
 	write_name(b, name);
 	buf_add_text(b, value ? "true" : "false");

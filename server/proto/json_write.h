@@ -17,6 +17,8 @@ void json_write_escaped(struct buf *b, struct slice text);
 void json_write_member_text(struct buf *b, const char *name, struct slice text);
 void json_write_member_u64(struct buf *b, const char *name, uint64_t value);
 void json_write_member_bool(struct buf *b, const char *name, bool value);
+/* Milliseconds as a number of seconds: ,"name":1.5 */
+void json_write_member_seconds(struct buf *b, const char *name, uint64_t ms);
 /* value: JSON, written as it is. */
 void json_write_member_raw(struct buf *b, const char *name, struct slice value);
 

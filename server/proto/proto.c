@@ -2,7 +2,9 @@
 #include "server/proto/proto.h"
 
 #include "common/base/mem.h"
+#include "server/proto/chat_errors.h"
 #include "server/proto/chat_form.h"
+#include "server/proto/json_write.h"
 #include "server/proto/proto_session.h"
 
 /* A scratch buffer that has grown beyond this is not kept. */
@@ -77,6 +79,17 @@ void proto_session_end(struct proto_session *s, uint32_t grace_ms) {
 	hub_client_fini(&s->hub, grace_ms);
 	s->next_ended = s->context->ended;
 	s->context->ended = s;
+}
+
+void proto_send_limited(struct proto_context *context, struct conn *c, uint64_t wait_ms) {
+	struct buf *b = proto_scratch(context);
+
+	buf_add_text(b, "{\"type\":\"error\"");
+	json_write_member_text(b, "code", slice_text(chat_error_code(CHAT_rate_limited)));
+	json_write_member_text(b, "message", slice_text(chat_error_sentence(CHAT_rate_limited)));
+	json_write_member_seconds(b, "retry_after", wait_ms);
+	buf_add_u8(b, '}');
+	conn_send(c, WS_TEXT, buf_slice(b));
 }
 
 struct buf *proto_scratch(struct proto_context *context) {

@@ -21,6 +21,7 @@ struct proto_context {
 	const struct auth *auth;	/* borrowed */
 	struct hub_form forms[FORM_COUNT];
 	const char *detail;		/* static: further words for the error that a request is about to be answered with; NULL: none */
+	uint64_t retry_after_ms;	/* of that error, too: when to try again; 0: nothing is said of it */
 	struct buf scratch;		/* where a front end builds one message; nobody keeps anything in it */
 	struct proto_session *ended;	/* sessions without a connection, to be freed at the end of the turn */
 };

@@ -55,6 +55,12 @@ static void broadcast_on_message(struct conn *c, bool is_text, struct slice data
 	    mem_dup(&data.len, sizeof(data.len)));
 }
 
+static void broadcast_on_limited(struct conn *c, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms) {
+	struct broadcast_session *s = conn_user(c);
+
+	proto_send_limited(s->base.context, c, wait_ms);
+}
+
 static void broadcast_on_closed(struct conn *c, bool by_server UNUSED) {
 	struct broadcast_session *s = conn_user(c);
 
@@ -65,6 +71,7 @@ static const struct conn_ops broadcast_ops = {
 	.name = "broadcast",
 	.on_open = broadcast_on_open,
 	.on_message = broadcast_on_message,
+	.on_limited = broadcast_on_limited,
 	.on_closed = broadcast_on_closed,
 };
 

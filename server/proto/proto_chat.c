@@ -70,6 +70,18 @@ static void chat_on_message(struct conn *c, bool is_text, struct slice data) {
 	chat_request_fini(&r);
 }
 
+/* Not done, but its ref says which one it was. */
+static void chat_on_limited(struct conn *c, bool is_text, struct slice data, uint64_t wait_ms) {
+	struct chat_session *s = conn_user(c);
+	struct chat_request r = { .root = NULL };
+
+	if (is_text && data.len > 0)
+		(void)chat_request_init(&r, data);
+	s->base.context->retry_after_ms = wait_ms;
+	chat_fail(s, CHAT_rate_limited, r.ref);
+	chat_request_fini(&r);
+}
+
 static void chat_on_closed(struct conn *c, bool by_server) {
 	struct chat_session *s = conn_user(c);
 	const struct config *config = s->base.context->config;
@@ -82,6 +94,7 @@ static const struct conn_ops chat_ops = {
 	.name = "chat",
 	.on_open = chat_on_open,
 	.on_message = chat_on_message,
+	.on_limited = chat_on_limited,
 	.on_closed = chat_on_closed,
 };
 

@@ -23,6 +23,10 @@ static void echo_on_message(struct conn *c, bool is_text, struct slice data) {
 		conn_send(c, WS_TEXT, buf_slice(out));
 }
 
+static void echo_on_limited(struct conn *c, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms) {
+	proto_send_limited(conn_user(c), c, wait_ms);
+}
+
 static void echo_on_closed(struct conn *c UNUSED, bool by_server UNUSED) {
 }
 
@@ -30,6 +34,7 @@ static const struct conn_ops echo_ops = {
 	.name = "echo",
 	.on_open = echo_on_open,
 	.on_message = echo_on_message,
+	.on_limited = echo_on_limited,
 	.on_closed = echo_on_closed,
 };
 

@@ -24,6 +24,9 @@ void proto_session_end(struct proto_session *s, uint32_t grace_ms);
 /* The scratch buffer, empty. For one message: until something else is built. */
 struct buf *proto_scratch(struct proto_context *context);
 
+/* {"type":"error","code":"rate_limited",..,"retry_after":1.25}, for who is over a rate. */
+void proto_send_limited(struct proto_context *context, struct conn *c, uint64_t wait_ms);
+
 void echo_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);
 void broadcast_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);
 void chat_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);

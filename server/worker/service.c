@@ -211,6 +211,8 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		.client_queue_bytes = (size_t)config->client_queue_bytes,
 		.deflate = deflate_settings(config),
 		.trusted_proxies = &s->trusted_proxies,
+		/* The admin listener is its operator's. */
+		.limits = role == PROCESS_WORKER ? h->limits : NULL,
 	};
 	struct hub_settings hub_settings = {
 		.broker = h->broker,

@@ -82,14 +82,11 @@ static void serve_websocket(struct reception *e, struct conn *c, const struct ht
 		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
 		return;
 	}
-	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !admit_user(e, c, r, &grant))
+	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !conn_admit_upgrade(c) || !admit_user(e, c, r, &grant))
 		return;
-	if (!is_wanted && !admit_handshake(c, r)) {
-		grant_drop(&grant);
-		return;
-	}
 	conn_set_grant(c, grant);
-	proto_upgrade(&e->context, c, r);
+	if (conn_admit_user(c) && (is_wanted || admit_handshake(c, r)))
+		proto_upgrade(&e->context, c, r);
 }
 
 static void on_request(struct conn *c, const struct http_request *r, struct slice body) {

@@ -12,6 +12,8 @@
  *   !flood CHANNEL                                   as many large publications as are kept
  *   !write TEXT                                      as a JSON string, and read again
  *   !binary                                          a binary message
+ *   !limited                                         the next message is over a rate
+ *   !free  !warn  !over                              what is said from now on to a login and other joins about theirs
  *   !left  !cut                                      the connection ends, by the client or the server; another one comes
  *   !open PATH                                       likewise, and it comes to this path
  *   !token TOKEN                                     the connection that is there has this token of `tokens` below
@@ -276,12 +278,25 @@ static bool set_result(struct slice name) {
 	return false;
 }
 
+static bool set_verdict(struct slice name) {
+	static const char *const names[] = { [LIMIT_OK] = "free", [LIMIT_WARN] = "warn", [LIMIT_OVER] = "over" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (slice_eq_text(name, names[i])) {
+			w.hub.verdict = (enum limit_verdict)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void run_order(struct slice rest) {
 	struct slice order;
 
-	if (!slice_next_part(&rest, ' ', &order) || set_result(order))
+	if (!slice_next_part(&rest, ' ', &order) || set_result(order) || set_verdict(order))
 		return;
 	w.is_holding = w.is_holding || slice_eq_text(order, "hold");
+	w.hub.is_message_limited = w.hub.is_message_limited || slice_eq_text(order, "limited");
 	w.hub.more = w.hub.more || slice_eq_text(order, "more");
 	w.hub.is_large = w.hub.is_large || slice_eq_text(order, "large");
 	w.hub.recovered = w.hub.recovered && !slice_eq_text(order, "lost");

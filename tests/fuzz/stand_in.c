@@ -16,6 +16,8 @@ struct conn {
 };
 static struct conn the_conn;
 
+enum { STAND_IN_WAIT_MS = 1250 };
+
 enum question_kind { ASK_IDENTIFY, ASK_SUBSCRIBE, ASK_PUBLISH, ASK_HISTORY, ASK_MEMBERS };
 
 struct stand_in_question {
@@ -307,7 +309,14 @@ struct conn *stand_in_conn(struct hub *h) {
 }
 
 void stand_in_receive(struct conn *c, bool is_text, struct slice data) {
-	if (c->hub->has_conn)
+	bool is_limited = c->hub->is_message_limited;
+
+	c->hub->is_message_limited = false;
+	if (!c->hub->has_conn)
+		return;
+	if (is_limited)
+		c->ops->on_limited(c, is_text, data, STAND_IN_WAIT_MS);
+	else
 		c->ops->on_message(c, is_text, data);
 }
 
@@ -339,6 +348,18 @@ void conn_send_back(struct conn *c, uint8_t opcode, struct slice data) {
 void conn_close(struct conn *c, enum close_reason reason, const char *detail UNUSED) {
 	BUG_ON(reason <= CLOSE_NONE || reason >= CLOSE_REASON_COUNT);
 	stand_in_close(c, false);
+}
+
+bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
+	BUG_ON(rate >= LIMIT_RATES || cost == 0);
+	*wait_ms = c->hub->verdict == LIMIT_WARN ? STAND_IN_WAIT_MS : 0;
+	if (c->hub->verdict == LIMIT_OVER)
+		conn_close(c, CLOSE_rate_limited, NULL);
+	return c->hub->verdict == LIMIT_OK;
+}
+
+void conn_hold_user(struct conn *c, struct slice user) {
+	BUG_ON(!c->hub->has_conn || user.len == 0);
 }
 
 bool conn_is_open(const struct conn *c) {

@@ -38,6 +38,8 @@ struct hub {
 	void (*on_sent)(struct hub *h, uint8_t opcode, struct slice data);
 	bool has_conn;			/* opened and not yet closed */
 	bool is_identified;
+	bool is_message_limited;	/* the next message is over a rate */
+	enum limit_verdict verdict;	/* of rates that are asked for from now on */
 };
 
 void stand_in_init(struct hub *h);

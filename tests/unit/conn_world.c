@@ -40,6 +40,16 @@ static void on_message(struct conn *c, bool is_text, struct slice data) {
 		conn_send_back(c, is_text ? WS_TEXT : WS_BINARY, data);
 }
 
+/* Says of how many bytes the message was that was too much. */
+static void on_limited(struct conn *c, bool is_text UNUSED, struct slice data, uint64_t wait_ms) {
+	char text[40];
+
+	ck_assert_uint_gt(wait_ms, 0);
+	w.limited_count++;
+	snprintf(text, sizeof(text), "limited %zu", data.len);
+	conn_send(c, WS_TEXT, slice_text(text));
+}
+
 static void on_closed(struct conn *c, bool by_server) {
 	ck_assert(!conn_is_open(c));
 	ck_assert_ptr_eq(conn_user(c), &w.opened);
@@ -49,7 +59,7 @@ static void on_closed(struct conn *c, bool by_server) {
 		conn_send(c, WS_TEXT, slice_text("last words"));
 }
 
-static const struct conn_ops ops = { "test", on_open, on_message, on_closed };
+static const struct conn_ops ops = { "test", on_open, on_message, on_limited, on_closed };
 
 void world_respond(struct conn *c, const char *text, size_t len) {
 	struct http_response r = { .status = 200, .content_type = "text/plain", .body = slice_of(text, len) };
@@ -295,7 +305,7 @@ void world_setup(void) {
 	w.got_eof = w.got_reset = w.reply_at_close = false;
 	w.is_client_reading = true;
 	w.opened = w.waiting = NULL;
-	w.open_count = w.closed_count = w.by_server_count = w.gone_count = w.request_count = w.message_count = 0;
+	w.open_count = w.closed_count = w.by_server_count = w.gone_count = w.request_count = w.message_count = w.limited_count = 0;
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		w.closed_before[i] = stat_get(stats_own, (enum stat_id)(STAT_closed + i));
 	log_set_level(LOG_ERROR);

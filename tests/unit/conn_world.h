@@ -30,7 +30,7 @@ struct world {
 	uint64_t closed_before[CLOSE_REASON_COUNT];
 	/* What the owner saw. */
 	struct conn *opened, *waiting;
-	int open_count, closed_count, by_server_count, gone_count, request_count, message_count;
+	int open_count, closed_count, by_server_count, gone_count, request_count, message_count, limited_count;
 	bool reply_at_close;
 	char last_body[BODY_MAX + 1];
 	size_t last_body_len;

@@ -92,6 +92,9 @@ static void on_open(struct conn *conn) {
 static void on_message(struct conn *conn UNUSED, bool is_text UNUSED, struct slice data UNUSED) {
 }
 
+static void on_limited(struct conn *conn UNUSED, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms UNUSED) {
+}
+
 static void on_closed(struct conn *conn, bool by_server UNUSED) {
 	struct test_client *c = conn_user(conn);
 
@@ -99,7 +102,7 @@ static void on_closed(struct conn *conn, bool by_server UNUSED) {
 	c->conn = NULL;
 }
 
-static const struct conn_ops ops = { "test", on_open, on_message, on_closed };
+static const struct conn_ops ops = { "test", on_open, on_message, on_limited, on_closed };
 
 static void on_request(struct conn *conn, const struct http_request *r, struct slice body UNUSED) {
 	conn_upgrade(conn, r, &ops, &clients[client_count - 1], 1 << 20);
