@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/svc/proc.h"
 #include "server/master/certificates.h"
@@ -137,6 +138,7 @@ int main(int argc, char **argv) {
 	char **settings;
 
 	mem_init();
+	digest_init();
 	/* A title overwrites the arguments and the environment where they were; from here on they are copies. */
 	proc_init(argc, argv, environ);
 	settings = mem_zalloc((size_t)argc * sizeof(*settings));

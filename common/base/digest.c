@@ -8,6 +8,32 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "common/base/mem.h"
+
+/* --- libcrypto's memory --- */
+
+static void *take(size_t bytes, const char *file UNUSED, int line UNUSED) {
+	return bytes > 0 ? mem_try_alloc(bytes) : NULL;
+}
+
+static void give(void *ptr, const char *file UNUSED, int line UNUSED) {
+	mem_free(ptr);
+}
+
+static void *resize(void *ptr, size_t bytes, const char *file, int line) {
+	if (bytes > 0)
+		return mem_try_realloc(ptr, bytes);
+	give(ptr, file, line);
+	return NULL;
+}
+
+void digest_init(void) {
+	/* Too late, it would go on with its own, uncounted. */
+	BUG_ON(CRYPTO_set_mem_functions(take, resize, give) != 1);
+}
+
+/* --- digests --- */
+
 static void digest_with(const EVP_MD *algorithm, struct slice s, uint8_t *out) {
 	/* A NULL of length 0 would be handed on to memcpy(). */
 	if (EVP_Digest(s.len > 0 ? (const void *)s.ptr : "", s.len, out, NULL, algorithm, NULL) != 1) {

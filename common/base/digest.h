@@ -8,6 +8,8 @@
 
 enum { SHA1_BYTES = 20, SHA256_BYTES = 32 };
 
+/* At the start of a program, before anything else of libcrypto: its memory is counted with ours (mem_in_use). */
+void digest_init(void);
 void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]);
 void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]);
 /* In a time that does not depend on where they differ. */

@@ -8,6 +8,8 @@
 
 enum { LARGE_BYTES = 1 << 20 };
 
+static size_t in_use;
+
 void mem_init(void) {
 	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES);
@@ -18,6 +20,11 @@ void mem_exhausted(size_t bytes) {
 	abort();
 }
 
+static void *counted(void *ptr) {
+	in_use += ptr != NULL ? malloc_usable_size(ptr) : 0;
+	return ptr;
+}
+
 static void *mem_checked(void *ptr, size_t bytes) {
 	if (ptr == NULL)
 		mem_exhausted(bytes);
@@ -25,15 +32,15 @@ static void *mem_checked(void *ptr, size_t bytes) {
 }
 
 void *mem_alloc(size_t bytes) {
-	return mem_checked(malloc(bytes > 0 ? bytes : 1), bytes);
+	return mem_checked(mem_try_alloc(bytes), bytes);
 }
 
 void *mem_zalloc(size_t bytes) {
-	return mem_checked(calloc(1, bytes > 0 ? bytes : 1), bytes);
+	return mem_checked(counted(calloc(1, bytes > 0 ? bytes : 1)), bytes);
 }
 
 void *mem_realloc(void *ptr, size_t bytes) {
-	return mem_checked(realloc(ptr, bytes > 0 ? bytes : 1), bytes);
+	return mem_checked(mem_try_realloc(ptr, bytes), bytes);
 }
 
 void *mem_dup(const void *ptr, size_t bytes) {
@@ -44,12 +51,28 @@ void *mem_dup(const void *ptr, size_t bytes) {
 	return copy;
 }
 
+void *mem_try_alloc(size_t bytes) {
+	return counted(malloc(bytes > 0 ? bytes : 1));
+}
+
 void *mem_try_realloc(void *ptr, size_t bytes) {
-	return realloc(ptr, bytes > 0 ? bytes : 1);
+	size_t before = ptr != NULL ? malloc_usable_size(ptr) : 0;
+	void *moved = realloc(ptr, bytes > 0 ? bytes : 1);
+
+	/* Without memory for it, the old block stays. */
+	if (moved != NULL)
+		in_use -= before;
+	return counted(moved);
 }
 
 void mem_free(void *ptr) {
+	if (ptr != NULL)
+		in_use -= malloc_usable_size(ptr);
 	free(ptr);
+}
+
+size_t mem_in_use(void) {
+	return in_use;
 }
 
 void mem_give_back(void) {

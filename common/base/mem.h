@@ -4,6 +4,7 @@
  * mem_* never return NULL: they end the process when memory is out. They are for sizes this program chooses.
  * mem_try_* may return NULL: they are for sizes a peer chooses, who then pays with its connection.
  * What is returned is owned by the caller and given back with mem_free(), which accepts NULL.
+ * All of it is counted: one process, one thread.
  */
 #ifndef COMMON_BASE_MEM_H
 #define COMMON_BASE_MEM_H
@@ -17,8 +18,11 @@ void *mem_alloc(size_t bytes) MUST_CHECK;
 void *mem_zalloc(size_t bytes) MUST_CHECK;
 void *mem_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void *mem_dup(const void *ptr, size_t bytes) MUST_CHECK;
+void *mem_try_alloc(size_t bytes) MUST_CHECK;
 void *mem_try_realloc(void *ptr, size_t bytes) MUST_CHECK;
 void mem_free(void *ptr);
+/* Bytes of all blocks that are in use here, as large as malloc made them, with those of libraries that get theirs from here. */
+size_t mem_in_use(void);
 /* Gives free memory between blocks in use back to the kernel, too. Takes milliseconds. */
 void mem_give_back(void);
 /* Ends the process: for whoever had mem_try_* and has nobody to refuse. */

@@ -38,8 +38,10 @@ static uint64_t clock_ms(clockid_t id) {
 
 struct evloop *evloop_new(void) {
 	struct evloop *loop = mem_zalloc(sizeof(*loop));
-	struct event_config *settings = event_config_new();
+	struct event_config *settings;
 
+	event_set_mem_functions(mem_try_alloc, mem_try_realloc, mem_free);
+	settings = event_config_new();
 	loop->clock = mem_zalloc(sizeof(*loop->clock));
 	/* No changelist: it would keep a shared listener, closed right after it was stopped, in the epoll set. */
 	if (settings != NULL &&

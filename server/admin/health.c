@@ -78,6 +78,7 @@ static void add_process(json_t *status, const struct stats_block *b, uint64_t wa
 	case PROCESS_WORKER:
 		set_stat(p, b, "connections", STAT_connections);
 		set_stat(p, b, "websockets", STAT_websockets);
+		set_stat(p, b, "allocated_bytes", STAT_allocated_bytes);
 		set_stat(p, b, "messages_received", STAT_messages_received);
 		set_stat(p, b, "messages_sent", STAT_messages_sent);
 		json_array_append_new(json_object_get(status, "workers"), p);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
 #include "common/svc/sandbox.h"
@@ -182,6 +183,7 @@ static void on_turn_end(void *arg) {
 	conns_turn_end(s->conns);
 	if (s->after_turn != NULL)
 		s->after_turn(s->callback_arg);
+	stat_set(STAT_allocated_bytes, mem_in_use());
 	if (s->is_draining && conns_count(s->conns) == 0 && hub_pending(s->hub) == 0)
 		evloop_stop(s->loop);
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 
 import { story, waitFor } from './support/herold.mjs'
 import { RawSocket, handshake } from './support/raw.mjs'
+import { assertNoResidue } from './support/residue.mjs'
 
 // Stands in every request, and must be in no answer.
 const MARK = 'zq9mark'
@@ -201,6 +202,19 @@ story('requests whose end is in doubt, and other methods', { options: { workers:
 	await assertNothingLeft(herold)
 })
 
+const originRows = (rows) => rows.filter(([, , sentence]) => sentence !== undefined)
+	.map(([origin, host]) => [`${origin} at ${host}`, handshake({ path: '/ws', headers: { Host: host, Origin: origin } })])
+const LISTS = { origins: 'https://a.example,https://*.b.example:8443', hosts: 'a.example,b.example:8080' }
+
+for (const [kind, options, rows] of [
+	['requests', {}, SHAPES], ['origins', {}, originRows(SAME_HOST)], ['listed origins', LISTS, originRows(LISTED)],
+	['hosts', LISTS, REBOUND.map(([path, host]) => [`${path} at ${host}`, handshake({ path, headers: { Host: host } })])],
+]) {
+	story(`nothing is left of refused ${kind}`, { options: { workers: 1, core_dumps: 'on', ...options } }, async (herold, t) => {
+		t.diagnostic(`refusals of ${kind} that left nothing: ${await assertNoResidue(herold, rows)}`)
+	})
+}
+
 story('without a list, pages connect to the host that they come from', { options: { workers: 1 } }, async (herold) => {
 	await assertOrigins(herold, SAME_HOST)
 	// The page and its files are for everybody.
@@ -215,7 +229,7 @@ story('without a list, pages connect to the host that they come from', { options
 })
 
 story('listed origins, and names of this host', {
-	options: { workers: 1, origins: 'https://a.example,https://*.b.example:8443', hosts: 'a.example,b.example:8080' },
+	options: { workers: 1, ...LISTS },
 }, async (herold) => {
 	await assertOrigins(herold, LISTED)
 	for (const [path, host] of REBOUND) {
