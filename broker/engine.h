@@ -39,6 +39,7 @@ struct engine_limits {
 	size_t history_count, history_bytes, history_total_bytes, idempotency_total_bytes;
 	uint64_t history_ms, idempotency_ms;
 	size_t reply_max_bytes;		/* no list in an answer gets larger */
+	uint32_t members_max;		/* of a channel that is not the hubs' own, on all hosts; 0: any number */
 };
 
 /* loop and config: of engines that do more than remember; borrowed for life. */

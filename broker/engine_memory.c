@@ -351,12 +351,17 @@ static void memory_history(struct engine *e, struct ticket t, const struct ipc_h
 	buf_fini(&publications);
 }
 
+/* How many may be there before somebody comes. */
+static uint32_t members_max(const struct engine *e, const struct channel *ch, struct ticket t, const struct ipc_member_add *m) {
+	return t.request == 0 || (m->flags & IPC_RESYNC) != 0 || is_own_of_hubs(ch) ? 0 : e->limits.members_max;
+}
+
 static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder, const struct ipc_member_add *m) {
 	struct channel *ch = channel_find_or_new(e, m->channel);
 	struct ipc_member_result r = { 0 };
 	bool is_new;
 
-	r.result = (uint8_t)presence_add(&e->presence, &ch->presence, holder, m, &is_new);
+	r.result = (uint8_t)presence_add(&e->presence, &ch->presence, holder, m, members_max(e, ch, t, m), &is_new);
 	r.is_new = is_new;
 	r.member_count = ch->presence.count;
 	e->users += is_new && is_own_of_hubs(ch);

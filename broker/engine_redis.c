@@ -81,7 +81,7 @@ static const struct redis_presence_ops presence_ops = { on_member_result, server
 static void make_presence(struct engine *e) {
 	struct redis_presence_settings settings = { .prefix = e->config->redis_prefix, .node = slice_text(e->node),
 		.lease_ms = (uint64_t)e->config->node_lease_seconds * 1000, .wait_ms = (uint64_t)e->config->redis_wait_ms,
-		.info_max_bytes = e->limits.reply_max_bytes / INFO_PART };
+		.info_max_bytes = e->limits.reply_max_bytes / INFO_PART, .members_max = e->limits.members_max };
 
 	e->presence = redis_presence_new(&settings, &presence_ops, e, e->now_ms);
 }

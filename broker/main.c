@@ -100,6 +100,7 @@ static struct broker_settings settings_of(const struct config *c) {
 	s.limits.idempotency_total_bytes = (size_t)c->idempotency_total_bytes;
 	s.limits.idempotency_ms = (uint64_t)c->idempotency_seconds * 1000;
 	s.limits.reply_max_bytes = s.message_max_bytes - REPLY_MARGIN_BYTES;
+	s.limits.members_max = (uint32_t)c->room_members;
 	return s;
 }
 

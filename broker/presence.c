@@ -173,7 +173,7 @@ static void hold_add(struct presence_store *s, struct member *m, uint64_t holder
 }
 
 enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint64_t holder, const struct ipc_member_add *add,
-    bool *is_new) {
+    uint32_t max, bool *is_new) {
 	struct member *m = member_find(s, p, add->member);
 
 	*is_new = false;
@@ -182,6 +182,8 @@ enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint6
 	if (m == NULL) {
 		if (add->member.len == 0 || add->member.len > PRESENCE_NAME_MAX || add->info.len > s->info_max_bytes)
 			return IPC_UNAVAILABLE;
+		if (max > 0 && p->count >= max)
+			return IPC_FULL;
 		m = member_new(s, p, add);
 		if (m == NULL)
 			return IPC_UNAVAILABLE;

@@ -44,9 +44,10 @@ void presence_store_fini(struct presence_store *s);
 void presence_init(struct presence *p, uint64_t channel_id);
 /* Frees the members; nobody is told. */
 void presence_fini(struct presence_store *s, struct presence *p);
-/* One connection more: IPC_OK, IPC_TAKEN (there with another token), or IPC_UNAVAILABLE (name or info is too long, no memory). */
+/* One connection more: IPC_OK, IPC_TAKEN (there with another token), IPC_FULL (not there, and `max` others are; 0: any number), or
+ * IPC_UNAVAILABLE (name or info is too long, no memory). */
 enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint64_t holder, const struct ipc_member_add *m,
-    bool *is_new) MUST_CHECK;
+    uint32_t max, bool *is_new) MUST_CHECK;
 /* One less; what this holder does not have is ignored. May call on_left(). */
 void presence_remove(struct presence_store *s, struct presence *p, uint64_t holder, struct slice member, uint32_t grace_ms,
     uint64_t now_ms);

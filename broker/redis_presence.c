@@ -17,6 +17,7 @@ enum {
 	KEYS_MAX = 6,
 	DESCRIPTION_MAX = 65536,
 	KEY_BYTES_MAX = 1 << 20,
+	ENTER_TAKEN = 1,	/* what the script says; 2: full */
 };
 
 /* Arguments of the scripts. */
@@ -55,17 +56,17 @@ static void entry_refused(struct entry *e) {
 		s->bulk_at_ms = s->presence->now_ms + RETRY_MS;
 }
 
-/* Somebody else has the name. Who asked is told. Who was in before stays so here: whether the other one keeps the name is seen when
- * its node's lease has run out. */
-static void entry_taken(struct redis_presence *p, struct entry *e) {
+/* Somebody else has the name, or the room is full. Who asked is told. Who was in before stays so here: whether the other one keeps the name
+ * is seen when its node's lease has run out; and for whom no place counts (since the call was made), asks again. */
+static void entry_kept_out(struct redis_presence *p, struct entry *e, enum ipc_result why) {
 	bool is_of_this_stay = !e->has_left;
 
 	e->known = KNOWN_OUT;
 	e->has_left = false;
-	if (is_of_this_stay)
-		redis_entry_refuse_all(p, e, IPC_TAKEN);
+	if (is_of_this_stay && (why == IPC_TAKEN || !e->is_kept))
+		redis_entry_refuse_all(p, e, why);
 	redis_entry_place(e);
-	if (is_of_this_stay && e->is_wanted) {
+	if (is_of_this_stay && e->is_wanted && why == IPC_TAKEN) {
 		list_remove(&e->link);
 		list_add_tail(&e->channel->shard->taken, &e->link);
 	}
@@ -74,6 +75,7 @@ static void entry_taken(struct redis_presence *p, struct entry *e) {
 static void on_enter_answer(void *arg, enum redis_outcome outcome, const struct redis_reply *reply) {
 	struct entry *e = arg;
 	struct shard *s = e->channel->shard;
+	uint64_t why;
 
 	e->call = CALL_NONE;
 	s->call_count--;
@@ -87,8 +89,9 @@ static void on_enter_answer(void *arg, enum redis_outcome outcome, const struct 
 		return;
 	}
 	e->channel->member_count = (uint32_t)redis_reply_number(redis_reply_at(reply, 2));
-	if (redis_reply_number(redis_reply_at(reply, 0)) != 0)
-		entry_taken(s->presence, e);
+	why = redis_reply_number(redis_reply_at(reply, 0));
+	if (why != 0)
+		entry_kept_out(s->presence, e, why == ENTER_TAKEN ? IPC_TAKEN : IPC_FULL);
 	else {
 		e->known = KNOWN_IN;
 		if (!e->has_left) {
@@ -122,18 +125,20 @@ static void on_leave_answer(void *arg, enum redis_outcome outcome, const struct 
 
 static void call_enter(struct redis_presence *p, struct entry *e) {
 	struct slice channel = redis_entry_channel(e), info, keys[KEYS_MAX];
-	char life[ID_TEXT_LEN + 1];
+	char life[ID_TEXT_LEN + 1], members_max[16];
 	const uint8_t *token;
 	bool is_there = presence_find(&p->store, &e->channel->presence, redis_entry_name(e), &token, &info);
 
 	BUG_ON(!is_there);	/* wanted */
 	id_text(&p->ids, id_next(&p->ids), life);
+	snprintf(members_max, sizeof(members_max), "%" PRIu32, redis_entry_members_max(p, e));
 	make_keys(p, "wzvhnc", channel, keys);
 	e->call = CALL_ENTER;
 	p->ops.call(e->channel->shard->server, REDIS_SCRIPT_enter, keys, 5,
 	    (const struct slice[]){ channel, p->settings.node, redis_entry_name(e), slice_of(token, IPC_KEY_BYTES), info,
-		slice_text(e->is_silent ? "0" : "1"), slice_text(life), keys[5], slice_text(EVENTS_KEPT), slice_text(EMPTY_LIST_MS) },
-	    10, on_enter_answer, e);
+		slice_text(e->is_silent ? "0" : "1"), slice_text(life), keys[5], slice_text(EVENTS_KEPT), slice_text(EMPTY_LIST_MS),
+		slice_text(members_max) },
+	    11, on_enter_answer, e);
 }
 
 static void call_leave(struct redis_presence *p, struct entry *e) {
@@ -285,7 +290,7 @@ void redis_presence_add(struct redis_presence *p, struct ticket t, uint64_t hold
 	bool is_new = false;
 
 	if (e != NULL)
-		result = presence_add(&p->store, &e->channel->presence, holder, m, &is_new);
+		result = presence_add(&p->store, &e->channel->presence, holder, m, 0, &is_new);
 	if (is_new)
 		redis_entry_begin_stay(p, e, m->flags);
 	if (result == IPC_OK && (t.request == 0 || (m->flags & IPC_RESYNC) != 0))

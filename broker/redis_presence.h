@@ -23,6 +23,7 @@ struct redis_presence_settings {
 	uint64_t lease_ms;
 	uint64_t wait_ms;	/* for Redis, 500 at least; then the asker is told IPC_UNAVAILABLE */
 	size_t info_max_bytes;
+	uint32_t members_max;	/* as in struct engine_limits */
 };
 
 struct redis_presence_ops {
@@ -46,7 +47,8 @@ struct redis_presence *redis_presence_new(const struct redis_presence_settings *
 /* After its servers, which report what was under way. The lease is left to expire: who goes to another host until then has not
  * left. */
 void redis_presence_free(struct redis_presence **p);
-/* Somebody who asks waits for Redis if the member is new on this host. Who does not ask, or says again (IPC_RESYNC), is in. */
+/* Somebody who asks waits for Redis if the member is new on this host. Who does not ask, or says again (IPC_RESYNC), is in; and who has been
+ * told so stays in, also when Redis has forgotten it and has no place for it meanwhile. */
 void redis_presence_add(struct redis_presence *p, struct ticket t, uint64_t holder, const struct ipc_member_add *m);
 void redis_presence_remove(struct redis_presence *p, uint64_t holder, const struct ipc_member_remove *m);
 void redis_presence_holder_lost(struct redis_presence *p, uint64_t holder, uint32_t grace_ms);

@@ -32,6 +32,10 @@ static bool is_own_of_hubs(const struct channel *ch) {
 	return ch->name_len > 0 && ch->name[0] == '$';
 }
 
+uint32_t redis_entry_members_max(const struct redis_presence *p, const struct entry *e) {
+	return e->is_kept || is_own_of_hubs(e->channel) ? 0 : p->settings.members_max;
+}
+
 /* --- shards and channels --- */
 
 struct shard *redis_shard_find_or_new(struct redis_presence *p, struct redis_server *server) {

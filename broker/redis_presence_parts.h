@@ -96,6 +96,8 @@ struct entry *redis_entry_find_or_new(struct redis_presence *p, struct slice cha
 void redis_entry_free(struct redis_presence *p, struct entry *e);
 struct slice redis_entry_name(const struct entry *e);
 struct slice redis_entry_channel(const struct entry *e);
+/* How many others there may be when it enters; 0: any number. */
+uint32_t redis_entry_members_max(const struct redis_presence *p, const struct entry *e);
 void redis_entry_place(struct entry *e);
 /* The first connection came. */
 void redis_entry_begin_stay(struct redis_presence *p, struct entry *e, uint8_t flags);

@@ -32,6 +32,7 @@ enum ipc_result {
 	IPC_TAKEN,		/* member_add: the member is there with another token */
 	IPC_UNAVAILABLE,	/* surely not done */
 	IPC_UNCERTAIN,		/* perhaps done */
+	IPC_FULL,		/* member_add: not there, and no place left */
 };
 
 enum ipc_flags {

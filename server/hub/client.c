@@ -13,6 +13,12 @@ struct hub_identity {
 	uint8_t token[IPC_KEY_BYTES];
 };
 
+static enum ipc_result member_result(enum bus_outcome outcome, const union ipc_any *answer) {
+	if (outcome != BUS_ANSWERED)
+		return IPC_UNAVAILABLE;
+	return answer->member_result.result <= IPC_FULL ? (enum ipc_result)answer->member_result.result : IPC_UNAVAILABLE;
+}
+
 static struct hub_identity *identity_new(struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info) {
 	struct hub_identity *i = mem_zalloc(sizeof(*i));
 
@@ -129,23 +135,26 @@ void hub_client_fini(struct hub_client *c, uint32_t grace_ms) {
 	list_remove(&c->link);
 }
 
+/* Nobody waits any more whether the member may be there: it goes. */
+static void take_back(struct request *r, struct slice channel, enum bus_outcome outcome, enum ipc_result result) {
+	if (outcome == BUS_TIMED_OUT)
+		return;
+	if (result == IPC_OK)
+		tell_gone(r->hub, channel, r->identity, bus_link(r->hub->bus), r->grace_ms);
+	request_end(r);
+	request_free(r);
+}
+
 /* --- identity --- */
 
 static void on_identified(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
 	struct request *r = container_of(b, struct request, bus);
 	struct hub *h = r->hub;
 	struct hub_client *c = r->client;
-	struct hub_result result = { .result = IPC_UNAVAILABLE };
+	struct hub_result result = { .result = member_result(outcome, answer) };
 
-	if (outcome == BUS_ANSWERED)
-		result.result = answer->member_result.result;
 	if (c == NULL) {
-		if (outcome == BUS_TIMED_OUT)
-			return;
-		if (result.result == IPC_OK)
-			tell_gone(h, users_channel(), r->identity, bus_link(h->bus), r->grace_ms);
-		request_end(r);
-		request_free(r);
+		take_back(r, users_channel(), outcome, result.result);
 		return;
 	}
 	if (outcome == BUS_TIMED_OUT) {
@@ -187,6 +196,8 @@ void hub_identify(struct hub_client *c, struct slice member, const uint8_t token
 /* --- subscriptions --- */
 
 static void subscribe_ask(struct request *r);
+static void enter_ask(struct request *r);
+static struct request *enter_abandon(struct request *r);
 
 enum snapshot_use { SNAPSHOT_FITS = 0, SNAPSHOT_TOO_EARLY, SNAPSHOT_USELESS };
 
@@ -217,8 +228,8 @@ static enum snapshot_use snapshot_use_of(struct hub *h, struct channel *ch, enum
 	return SNAPSHOT_TOO_EARLY;
 }
 
-static void subscribe_refuse(struct request *r) {
-	static const struct hub_snapshot unavailable = { .result = IPC_UNAVAILABLE };
+static void subscribe_refuse(struct request *r, enum ipc_result why) {
+	const struct hub_snapshot refused = { .result = why };
 	struct sub *s = r->sub;
 
 	request_end(r);
@@ -226,8 +237,17 @@ static void subscribe_refuse(struct request *r) {
 	if (s != NULL)
 		sub_drop(r->hub, s, 0);
 	if (r->client != NULL)
-		r->fn.snapshot(r->client, r->cookie, &unavailable);
+		r->fn.snapshot(r->client, r->cookie, &refused);
 	request_free(r);
+}
+
+/* The broker's event came before the snapshot, if at all: it is for those who were there. */
+static void tell_own_arrival(struct hub *h, struct hub_client *c, struct channel *ch, uint32_t member_count) {
+	const struct hub_identity *i = c->identity;
+	struct hub_member_event event = { .channel = channel_name(ch), .member = slice_of(i->member, i->member_len),
+		.info = slice_of(i->info, i->info_len), .member_count = member_count, .is_join = true };
+
+	delivery_own_arrival(&h->delivery, ch, c, &event);
 }
 
 /* From here on the client gets what comes; its answer stands before all that, because nothing is handed out until we
@@ -235,6 +255,7 @@ static void subscribe_refuse(struct request *r) {
 static void subscribe_complete(struct request *r, struct hub_snapshot *out) {
 	struct sub *s = r->sub;
 	struct channel *ch = s->channel;
+	struct conn *conn = r->client->conn;
 
 	delivery_hand_out(ch);
 	request_end(r);
@@ -248,6 +269,8 @@ static void subscribe_complete(struct request *r, struct hub_snapshot *out) {
 	if (out->asked_since)
 		stat_add(out->recovered ? STAT_recoveries : STAT_recoveries_failed, 1);
 	r->fn.snapshot(r->client, r->cookie, out);
+	if (r->is_new && conn != NULL && conn_is_open(conn))
+		tell_own_arrival(r->hub, r->client, ch, out->member_count);
 	request_free(r);
 }
 
@@ -259,18 +282,18 @@ static void on_subscribed(struct bus_request *b, enum bus_outcome outcome, const
 	if (outcome == BUS_ANSWERED)
 		reads_note(r, answer->snapshot.publications.len + answer->snapshot.members.len);
 	if (r->sub == NULL) {	/* has unsubscribed meanwhile, or is finished */
-		subscribe_refuse(r);
+		subscribe_refuse(r, IPC_UNAVAILABLE);
 		return;
 	}
 	switch (snapshot_use_of(r->hub, r->sub->channel, outcome, answer)) {
 	case SNAPSHOT_USELESS:
-		subscribe_refuse(r);
+		subscribe_refuse(r, IPC_UNAVAILABLE);
 		return;
 	case SNAPSHOT_TOO_EARLY:
 		if (r->tries < SUBSCRIBE_TRIES_MAX)
 			subscribe_ask(r);
 		else
-			subscribe_refuse(r);
+			subscribe_refuse(r, IPC_UNAVAILABLE);
 		return;
 	case SNAPSHOT_FITS:
 		break;
@@ -291,16 +314,70 @@ static void on_subscribed_here(struct bus_request *b, enum bus_outcome outcome U
 	struct hub_snapshot out = { 0 };
 
 	if (r->sub == NULL || r->sub->channel->state == CHANNEL_NEW)
-		subscribe_refuse(r);
+		subscribe_refuse(r, IPC_UNAVAILABLE);
 	else
 		subscribe_complete(r, &out);
 }
 
-/* Right behind the question, so that the member's own arrival comes after its snapshot. False: the link is cut, and says so
- * as the answer. */
-static bool subscribe_tell_member(struct hub *h, struct sub *s) {
-	return !s->is_present || s->said_on == bus_link(h->bus) ||
-	    client_tell_member(h, channel_name(s->channel), s->client->identity, 0, &s->said_on);
+/* --- becoming a member of the channel, as a part of subscribing --- */
+
+void client_copy_entry(struct request *r) {
+	const struct hub_identity *i = r->client->identity;
+	struct slice channel = channel_name(r->sub->channel);
+
+	r->identity = identity_new(slice_of(i->member, i->member_len), i->token, slice_of(i->info, i->info_len));
+	r->entering = slice_dup_text(channel);
+}
+
+/* The question whether it may goes on alone, so that what comes of it is taken back. Returns what is to be answered: the same
+ * request, without that question. */
+static struct request *enter_abandon(struct request *r) {
+	struct request *answer = request_new(r->client, r->cookie);
+
+	answer->fn = r->fn;
+	answer->bus.fn = on_subscribed;
+	r->cookie = NULL;
+	client_copy_entry(r);
+	r->sub->request = NULL;
+	r->sub = NULL;
+	request_orphan(r, 0);
+	return answer;
+}
+
+static void on_entered(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	enum ipc_result result = member_result(outcome, answer);
+	struct sub *s = r->sub;
+
+	if (r->client == NULL) {
+		take_back(r, slice_text(r->entering), outcome, result);
+		return;
+	}
+	if (outcome == BUS_TIMED_OUT) {
+		r = enter_abandon(r);
+		r->sub = s;
+		subscribe_refuse(r, IPC_UNAVAILABLE);
+		return;
+	}
+	r->is_entering = false;
+	r->bus.is_kept = false;
+	if (result != IPC_OK) {
+		subscribe_refuse(r, result);
+		return;
+	}
+	s->said_on = bus_link(r->hub->bus);
+	r->is_new = r->is_new || answer->member_result.is_new != 0;
+	subscribe_ask(r);
+}
+
+static void enter_ask(struct request *r) {
+	struct ipc_member_add m = member_message(channel_name(r->sub->channel), r->client->identity, 0);
+
+	/* If it had its turn already, on an earlier link, it has to wait for it again. */
+	reads_end(r);
+	r->is_entering = true;
+	bus_keep_overdue(&r->bus);
+	bus_ask(r->hub->bus, &r->bus, IPC_member_add, &m, on_entered);
 }
 
 static void subscribe_ask(struct request *r) {
@@ -319,15 +396,18 @@ static void subscribe_ask(struct request *r) {
 		m.epoch = slice_text(r->since.epoch);
 		m.offset = r->since.offset;
 	}
+	/* Membership first: who is refused has cost no snapshot. */
+	if (s->is_present && s->said_on != bus_link(h->bus)) {
+		enter_ask(r);
+		return;
+	}
 	if ((r->is_since || r->member_limit > 0) && !reads_begin(r))
 		return;
 	r->tries++;
 	resync_channel_first(h, ch);
 	bus_ask(h->bus, &r->bus, IPC_subscribe, &m, on_subscribed);
-	if (!bus_is_asked(&r->bus))
-		return;
-	ch->said_on = bus_link(h->bus);
-	(void)subscribe_tell_member(h, s);
+	if (bus_is_asked(&r->bus))
+		ch->said_on = bus_link(h->bus);
 }
 
 void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since,
@@ -352,11 +432,11 @@ void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, c
 	r->is_since = since != NULL;
 	if (since != NULL)
 		r->since = *since;
-	if (ch->state != CHANNEL_LIVE || since != NULL || member_limit > 0) {
+	if (ch->state != CHANNEL_LIVE || since != NULL || member_limit > 0 || s->is_present) {
 		subscribe_ask(r);
 		return;
 	}
-	r->bus.fn = subscribe_tell_member(h, s) ? on_subscribed_here : on_subscribed;
+	r->bus.fn = on_subscribed_here;
 	request_answer_later(r);
 }
 
@@ -378,7 +458,11 @@ bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
 		if (!conn_is_open(conn))
 			return true;
 	}
-	if (s->request != NULL) {
+	if (s->request != NULL && s->request->is_entering) {
+		struct request *r = enter_abandon(s->request);
+
+		request_answer_later(r);
+	} else if (s->request != NULL) {
 		s->request->sub = NULL;
 		s->request->bus.fn = on_subscribed;
 		/* A long answer that is on its way counts until it is here: else leaving would make asking free. */

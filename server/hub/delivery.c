@@ -91,6 +91,30 @@ void delivery_member_event(struct delivery *d, struct channel *ch, const struct 
 	}
 }
 
+void delivery_own_arrival(struct delivery *d, struct channel *ch, struct hub_client *c, const struct hub_member_event *event) {
+	uint8_t form = c->form;
+	const struct hub_form *f = &d->forms[form];
+	struct conn *conn = c->conn;
+	bool count_later = false;
+
+	/* With a part of it the client may turn out to be too slow, and be finished. */
+	for (unsigned part = 0; conn_is_open(conn) && part < MEMBER_EVENT_PARTS_MAX; part++) {
+		uint8_t opcode;
+
+		buf_reset(&d->scratch);
+		opcode = f->member_event(event, part, &count_later, &d->scratch, f->arg);
+		if (opcode == HUB_SKIP)
+			break;
+		if (d->scratch.failed)
+			mem_exhausted(d->scratch.len);
+		conn_send(conn, opcode, buf_slice(&d->scratch));
+	}
+	if (!count_later)
+		return;
+	ch->member_count = event->member_count;
+	owe_count(d, ch, form);
+}
+
 static void gather_count(struct delivery *d, struct channel *ch) {
 	for (uint8_t i = 0; i < d->form_count; i++) {
 		const struct hub_form *f = &d->forms[i];

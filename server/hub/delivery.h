@@ -27,6 +27,8 @@ void delivery_fini(struct delivery *d);
 
 void delivery_publication(struct delivery *d, struct channel *ch, const struct ipc_publication *p);
 void delivery_member_event(struct delivery *d, struct channel *ch, const struct hub_member_event *event);
+/* To one client, at once. */
+void delivery_own_arrival(struct delivery *d, struct channel *ch, struct hub_client *c, const struct hub_member_event *event);
 /* Tells the channel's position. */
 void delivery_reset(struct delivery *d, struct channel *ch);
 

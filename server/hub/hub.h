@@ -119,7 +119,7 @@ struct hub_result {
 
 /* Borrowed until the callback returns. */
 struct hub_snapshot {
-	enum ipc_result result;		/* OK or UNAVAILABLE; then nothing else is valid */
+	enum ipc_result result;		/* OK; or UNAVAILABLE, FULL (subscribe, HUB_PRESENT): then nothing else is valid */
 	struct slice channel;
 	struct hub_position position;	/* where the client stands now; history(): the channel's top */
 	bool asked_since, recovered, more;
@@ -163,11 +163,11 @@ void hub_identify(struct hub_client *c, struct slice member, const uint8_t token
     hub_result_fn fn, void *cookie);
 
 enum hub_subscribe_flags {
-	HUB_PRESENT = 1 << 0,	/* the client becomes a member of the channel (needs an identity) */
+	HUB_PRESENT = 1 << 0,	/* the client becomes a member of the channel, if it is one already or has a place (needs an identity) */
 };
 /* since: NULL, or the last position seen. limit: missed publications at most. The callback comes at the very moment from which on
- * every later publication is delivered to the client: what it sends there stands before them all. The client must not be
- * subscribed to it (hub_is_subscribed), nor be waiting for it. */
+ * every later publication is delivered to the client: what it sends there stands before them all. Who has become a member by it gets the
+ * event of that right behind. The client must not be subscribed to it (hub_is_subscribed), nor be waiting for it. */
 void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
     uint32_t member_limit, hub_snapshot_fn fn, void *cookie);
 /* Subscribed, or waiting for it. */

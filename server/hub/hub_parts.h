@@ -55,6 +55,10 @@ void hub_bad_message(struct hub *h, const char *why);
 /* Says a member and notes the link in *said_on. flags: IPC_RESYNC or 0. False: could not be said. */
 bool client_tell_member(struct hub *h, struct slice channel, const struct hub_identity *identity, uint8_t flags,
     uint32_t *said_on);
+struct request;
+
+/* Its client goes: what has to be known to take its membership back. */
+void client_copy_entry(struct request *r);
 /* Accepts a pointer to NULL, and leaves it. */
 void client_identity_free(struct hub_identity **identity);
 /* For resync: everything of the client that was not said on this link. */

@@ -34,6 +34,7 @@ void request_free(struct request *r) {
 	reads_end(r);
 	rcbuf_unref(&r->question);
 	client_identity_free(&r->identity);
+	mem_free(r->entering);
 	mem_free(r->cookie);
 	mem_free(r);
 }
@@ -56,6 +57,8 @@ void request_orphan(struct request *r, uint32_t grace_ms) {
 }
 
 void request_forget(struct request *r, uint32_t grace_ms) {
+	if (r->is_entering)
+		client_copy_entry(r);
 	if (r->sub != NULL)
 		r->sub->request = NULL;
 	r->sub = NULL;

@@ -24,13 +24,16 @@ struct request {
 		hub_members_fn members;
 		hub_channels_fn channels;
 	} fn;
-	struct hub_identity *identity;	/* hub_identify(): owned; else NULL */
+	struct hub_identity *identity;	/* hub_identify(), and an orphan that was entering: owned; else NULL */
+	char *entering;			/* that orphan's channel: owned; else NULL */
 	struct sub *sub;		/* hub_subscribe(): borrowed, waiting; else NULL */
 	struct hub_position since;	/* of hub_subscribe(), to be asked again */
 	uint32_t limit, member_limit;
 	uint32_t grace_ms;		/* orphan */
 	uint8_t tries;
 	bool is_since;
+	bool is_entering;		/* whether its client may become a member is asked */
+	bool is_new;			/* it has become one by that, and so is to be told of it */
 	bool has_turn;			/* counts as under way */
 };
 

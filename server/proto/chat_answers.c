@@ -63,6 +63,8 @@ enum chat_error chat_error_of(enum ipc_result result) {
 		return CHAT_OK;
 	case IPC_TAKEN:
 		return CHAT_user_taken;
+	case IPC_FULL:
+		return CHAT_room_full;
 	case IPC_UNCERTAIN:
 		return CHAT_uncertain;
 	case IPC_UNAVAILABLE:
@@ -75,9 +77,22 @@ void chat_fail(struct chat_session *s, enum chat_error error, struct slice ref) 
 	chat_fail_with(s, error, NULL, ref);
 }
 
+/* Else it is the state of things, and asking again is right. */
+static bool is_clients_fault(enum chat_error error) {
+	switch (error) {
+	case CHAT_busy:
+	case CHAT_unavailable:
+	case CHAT_uncertain:
+	case CHAT_rate_limited:
+	case CHAT_room_full:
+		return false;
+	default:
+		return true;
+	}
+}
+
 void chat_fail_with(struct chat_session *s, enum chat_error error, const char *detail, struct slice ref) {
 	struct buf *b = chat_answer_begin(s, "error");
-	bool is_clients_fault = error != CHAT_busy && error != CHAT_unavailable && error != CHAT_uncertain && error != CHAT_rate_limited;
 
 	stat_add_in(STAT_chat_errors, error);
 	json_write_member_text(b, "code", slice_text(chat_error_code(error)));
@@ -88,7 +103,7 @@ void chat_fail_with(struct chat_session *s, enum chat_error error, const char *d
 		json_write_member_seconds(b, "retry_after", s->base.context->retry_after_ms);
 	s->base.context->retry_after_ms = 0;
 	chat_answer_send(s, b, ref);
-	if (is_clients_fault && ++s->errors >= s->base.context->config->client_errors)
+	if (is_clients_fault(error) && ++s->errors >= s->base.context->config->client_errors)
 		conn_close(s->base.hub.conn, CLOSE_policy, NULL);
 }
 

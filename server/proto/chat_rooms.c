@@ -91,7 +91,7 @@ static void on_entered(struct hub_client *client, void *cookie, const struct hub
 	if (snapshot->result != IPC_OK) {
 		if (is_login)
 			login_undo(s);
-		chat_fail(s, CHAT_unavailable, chat_pending_ref(p));
+		chat_fail(s, chat_error_of(snapshot->result), chat_pending_ref(p));
 		return;
 	}
 	if (is_login) {

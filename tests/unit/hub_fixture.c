@@ -306,7 +306,7 @@ static void tell_client(struct test_client *c, struct buf *text) {
 }
 
 static const char *result_name(enum ipc_result r) {
-	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain" };
+	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain", "full" };
 
 	return names[r];
 }
@@ -331,8 +331,7 @@ void snapshot_to_client(struct hub_client *hc, void *cookie, const struct hub_sn
 	ck_assert_str_eq(cookie, "cookie");
 	buf_init(&text, 100000);
 	if (s->result != IPC_OK) {
-		ck_assert_int_eq(s->result, IPC_UNAVAILABLE);
-		buf_add_text(&text, "snap:unavailable");
+		buf_addf(&text, "snap:%s", result_name(s->result));
 	} else {
 		buf_addf(&text, "snap:%s:%llu", s->position.epoch, (unsigned long long)s->position.offset);
 		if (s->asked_since)

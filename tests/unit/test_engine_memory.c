@@ -12,6 +12,7 @@
 enum {
 	CHANNELS = 5,
 	MEMBERS = 4,
+	MEMBERS_MAX = 3,
 	HOLDERS = 3,
 	KEYS = 24,
 	LOG_MAX = 20000,
@@ -49,7 +50,7 @@ struct model_channel {
 static struct model_channel *model;	/* CHANNELS of them */
 static struct engine *engine;
 static uint64_t now, swept, next_order;
-static unsigned seed;
+static unsigned seed, full_count;
 
 /* What came up in the last call. */
 static struct {
@@ -190,7 +191,8 @@ static const struct engine_limits limits = { .history_count = HISTORY_COUNT,
 	.idempotency_total_bytes = 1 << 20,
 	.history_ms = HISTORY_MS,
 	.idempotency_ms = KEY_MS,
-	.reply_max_bytes = 1 << 20 };
+	.reply_max_bytes = 1 << 20,
+	.members_max = MEMBERS_MAX };
 static const struct ticket ticket = { 4, 77 };
 
 /* --- the model --- */
@@ -420,6 +422,11 @@ static void step_add(struct model_channel *ch, struct slice name) {
 		ck_assert(up.result == IPC_TAKEN && !up.is_new && up.joined == 0);
 		return;
 	}
+	if (!was_there && add.flags == 0 && name.ptr[0] != '$' && member_count(ch) >= MEMBERS_MAX) {
+		ck_assert(up.result == IPC_FULL && !up.is_new && up.joined == 0 && up.member_count == member_count(ch));
+		full_count++;
+		return;
+	}
 	if (!was_there)
 		*m = (struct model_member){ .is_there = true, .token = add.token[0], .order = ++next_order };
 	m->held[holder]++;
@@ -510,6 +517,7 @@ START_TEST(random_steps) {
 	engine = engine_memory.create(&(struct engine_setup){ .limits = limits }, &events, NULL, now, now + 1000000);
 	for (int i = 0; i < 12000; i++)
 		step();
+	ck_assert_uint_gt(full_count, 10);
 	engine_memory.destroy(&engine);
 	ck_assert_ptr_null(engine);
 	mem_free(model);

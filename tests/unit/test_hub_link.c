@@ -37,6 +37,13 @@ static void answer_member(const union ipc_any *question, enum ipc_result result)
 	fake_broker_send(&broker, IPC_member_result, &r);
 }
 
+static void snapshot_with_count(const union ipc_any *question, uint8_t flags, const char *epoch, uint64_t offset, uint32_t members) {
+	struct ipc_snapshot s = { .request = question->subscribe.request, .flags = flags, .channel = question->subscribe.channel,
+		.epoch = slice_text(epoch), .offset = offset, .member_count = members };
+
+	fake_broker_send(&broker, IPC_snapshot, &s);
+}
+
 static void identified(struct test_client *c, const char *member) {
 	identify(c, member);
 	answer_member(take_member_add("$users", member, 0), IPC_OK);
@@ -103,31 +110,142 @@ START_TEST(membership_follows_the_subscription) {
 	a = client_open(FORM_TEST);
 	identified(a, "anna");
 	subscribe_since(a, "c", HUB_PRESENT, "e", 1, 50);
+	answer_member(take_member_add("c", "anna", 0), IPC_OK);
 	m = broker_take_subscribe("c", "e", 1);
 	ck_assert_uint_eq(m->subscribe.member_limit, 50);
-	take_member_add("c", "anna", 0);
-	broker_snapshot(m, IPC_SNAPSHOT_RECOVERED, "e", 1, NULL);
 	broker_member(IPC_joined, "c", "anna", 1);
-	/* Its own arrival stands behind its snapshot. */
-	client_expect(a, "snap:e:1:yes|j:anna:1|s:anna|");
+	snapshot_with_count(m, IPC_SNAPSHOT_RECOVERED, "e", 1, 2);
+	broker_member(IPC_joined, "c", "bob", 3);
+	/* Its own arrival stands behind its snapshot, whenever the broker has said it. */
+	client_expect(a, "snap:e:1:yes #2|j:anna:2|s:anna|j:bob:3|s:bob|");
 	hub_unsubscribe(&a->hub, slice_text("c"));
 	take_member_remove("c", "anna", 0);
 	fake_broker_take(&broker, IPC_unsubscribe);
 	/* A question that is not answered takes its membership back. */
 	subscribe(a, "d", HUB_PRESENT);
+	answer_member(take_member_add("d", "anna", 0), IPC_OK);
 	broker_take_subscribe("d", NULL, 0);
-	take_member_add("d", "anna", 0);
 	client_expect(a, "snap:unavailable|");
 	take_member_remove("d", "anna", 0);
 	fake_broker_take(&broker, IPC_unsubscribe);
 	/* And one that goes while it waits leaves as if it had been there. */
 	subscribe(a, "d", HUB_PRESENT);
+	answer_member(take_member_add("d", "anna", 0), IPC_OK);
 	broker_take_subscribe("d", NULL, 0);
-	take_member_add("d", "anna", 0);
 	hub_client_fini(&a->hub, 3000);
 	take_member_remove("d", "anna", 3000);
 	take_member_remove("$users", "anna", 3000);
 	fake_broker_take(&broker, IPC_unsubscribe);
+	hub_fixture_close();
+}
+END_TEST
+
+/* Who was a member before, by another connection or in its grace, does not arrive. */
+START_TEST(only_arrivals_are_arrivals) {
+	struct test_client *a;
+	struct ipc_member_result r = { .result = IPC_OK, .member_count = 4 };
+	const union ipc_any *m;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	identified(a, "anna");
+	subscribe(a, "c", HUB_PRESENT);
+	r.request = take_member_add("c", "anna", 0)->member_add.request;
+	fake_broker_send(&broker, IPC_member_result, &r);
+	broker_snapshot(broker_take_subscribe("c", NULL, 0), 0, "e", 1, NULL);
+	client_expect(a, "snap:e:1|");
+	hub_unsubscribe(&a->hub, slice_text("c"));
+	take_member_remove("c", "anna", 0);
+	/* A channel that is live already, and a large one: the count comes later. */
+	subscribe(a, "c", HUB_PRESENT);
+	answer_member(take_member_add("c", "anna", 0), IPC_OK);
+	m = broker_take_subscribe("c", NULL, 0);
+	snapshot_with_count(m, 0, "e", 1, 9);
+	client_expect(a, "snap:e:1 #9|n:9|");
+	hub_fixture_close();
+}
+END_TEST
+
+/* Nothing is asked for that a refused one does not get, and nothing taken back that it did not have. */
+START_TEST(full_channels_refuse) {
+	struct test_client *a, *b;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	b = client_open(FORM_TEST);
+	identified(a, "anna");
+	join_live(b, "c", 1);
+	subscribe(a, "c", HUB_PRESENT);
+	answer_member(take_member_add("c", "anna", 0), IPC_FULL);
+	client_expect(a, "snap:full|");
+	broker_deliver("c", "e", 2, "two", NULL);
+	client_expect(b, "p:2:two|");
+	client_expect_nothing(a);
+	ck_assert(!hub_is_subscribed(&a->hub, slice_text("c")));
+	subscribe(a, "new", HUB_PRESENT);
+	answer_member(take_member_add("new", "anna", 0), IPC_FULL);
+	client_expect(a, "snap:full|");
+	subscribe(a, "new", HUB_PRESENT);
+	answer_member(take_member_add("new", "anna", 0), IPC_TAKEN);
+	client_expect(a, "snap:taken|");
+	hub_client_fini(&a->hub, 3000);
+	take_member_remove("$users", "anna", 3000);
+	fake_broker_wait_ms(&broker, TEST_LINGER_MS * 2);
+	fake_broker_expect_silence(&broker);
+	hub_fixture_close();
+}
+END_TEST
+
+/* Who leaves, goes or has waited long enough before it is said whether he is in: what comes of that is taken back, when it is known and
+ * no sooner: a refused one has nothing, and what there is by then is another connection's. */
+START_TEST(late_entries_are_taken_back) {
+	struct test_client *a, *b, *c, *d;
+	const union ipc_any *left, *gone, *late, *refused;
+
+	hub_fixture_open();
+	a = client_open_bare();
+	b = client_open_bare();
+	c = client_open_bare();
+	d = client_open_bare();
+	identified(a, "anna");
+	identified(b, "bob");
+	identified(c, "carl");
+	identified(d, "dora");
+	subscribe(a, "c", HUB_PRESENT);
+	subscribe(b, "c", HUB_PRESENT);
+	subscribe(c, "c", HUB_PRESENT);
+	subscribe(d, "c", HUB_PRESENT);
+	left = take_member_add("c", "anna", 0);
+	gone = take_member_add("c", "bob", 0);
+	late = take_member_add("c", "carl", 0);
+	refused = take_member_add("c", "dora", 0);
+	hub_unsubscribe(&a->hub, slice_text("c"));
+	client_expect(a, "snap:unavailable|");
+	hub_client_fini(&b->hub, 500);
+	take_member_remove("$users", "bob", 500);
+	hub_unsubscribe(&d->hub, slice_text("c"));
+	client_expect(d, "snap:unavailable|");
+	client_expect(c, "snap:unavailable|");
+	ck_assert(!hub_is_subscribed(&c->hub, slice_text("c")));
+	fake_broker_expect_silence(&broker);
+	answer_member(left, IPC_OK);
+	take_member_remove("c", "anna", 0);
+	answer_member(gone, IPC_OK);
+	take_member_remove("c", "bob", 500);
+	answer_member(refused, IPC_FULL);
+	answer_member(late, IPC_OK);
+	take_member_remove("c", "carl", 0);
+	fake_broker_expect_silence(&broker);
+	/* On the next link nothing of it is left to do. */
+	subscribe(a, "c", HUB_PRESENT);
+	take_member_add("c", "anna", 0);
+	hub_unsubscribe(&a->hub, slice_text("c"));
+	subscribe(c, "c", HUB_PRESENT);
+	take_member_add("c", "carl", 0);
+	fake_broker_restart(&broker);
+	client_expect(a, "snap:unavailable|");
+	client_expect(c, "snap:unavailable|");
+	take_member_add("$users", "anna", IPC_RESYNC);
 	hub_fixture_close();
 }
 END_TEST
@@ -195,9 +313,9 @@ START_TEST(everything_is_said_again) {
 	identified(a, "anna");
 	identified(gone, "gone");
 	subscribe(a, "c", HUB_PRESENT);
+	answer_member(take_member_add("c", "anna", 0), IPC_OK);
 	broker_snapshot(broker_take_subscribe("c", NULL, 0), 0, "e", 1, NULL);
-	take_member_add("c", "anna", 0);
-	client_expect(a, "snap:e:1|");
+	client_expect(a, "snap:e:1|j:anna:0|s:anna|");
 	join_live(b, "left", 1);
 	hub_unsubscribe(&b->hub, slice_text("left"));
 	subscribe(b, "c", 0);
@@ -265,15 +383,15 @@ START_TEST(newcomers_during_resync_are_said_once) {
 			break;
 	}
 	subscribe(b, name, HUB_PRESENT);
+	answer_member(take_member_add(name, "bob", 0), IPC_OK);
 	again = broker_take_subscribe(name, "e", 1);
 	own = broker_take_subscribe(name, NULL, 0);
-	take_member_add(name, "bob", 0);
 	fake_broker_take(&broker, IPC_synced);
 	broker_snapshot(again, IPC_SNAPSHOT_RECOVERED, "e", 2, "2=two");
 	broker_snapshot(own, 0, "e", 2, NULL);
 	broker_deliver(name, "e", 3, "three", NULL);
 	client_expect(a, "p:2:two|p:3:three|");
-	client_expect(b, "snap:e:2|p:3:three|");
+	client_expect(b, "snap:e:2|j:bob:0|s:bob|p:3:three|");
 	for (size_t i = 0; i < WINDOW; i++)
 		broker_snapshot(asked[i], IPC_SNAPSHOT_RECOVERED, "e", 1, NULL);
 	fake_broker_expect_silence(&broker);
@@ -441,6 +559,9 @@ Suite *suite_hub_link(void) {
 	tcase_add_test(t, identity_is_claimed_and_released);
 	tcase_add_test(t, late_claims_are_taken_back);
 	tcase_add_test(t, membership_follows_the_subscription);
+	tcase_add_test(t, only_arrivals_are_arrivals);
+	tcase_add_test(t, full_channels_refuse);
+	tcase_add_test(t, late_entries_are_taken_back);
 	tcase_add_test(t, loss_answers_everything);
 	tcase_add_test(t, late_answers_make_publications_uncertain);
 	tcase_add_test(t, everything_is_said_again);

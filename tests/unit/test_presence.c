@@ -8,6 +8,7 @@ static struct presence_store store;
 static struct presence room, other;
 static struct buf events;
 static uint64_t now;
+static uint32_t room_max;
 
 static void on_left(struct presence *p, struct slice member, struct slice info, void *arg UNUSED) {
 	buf_addf(&events, "%.*s/%.*s left %s, %u;", SLICE_ARGS(member), SLICE_ARGS(info), p == &room ? "room" : "other", p->count);
@@ -15,6 +16,7 @@ static void on_left(struct presence *p, struct slice member, struct slice info, 
 
 static void open_store(void) {
 	now = 5000;
+	room_max = 0;
 	buf_init(&events, 1 << 20);
 	presence_store_init(&store, 100, 40, on_left, NULL, now);
 	presence_init(&room, 1);
@@ -33,7 +35,7 @@ static bool is_new;
 static enum ipc_result add(struct presence *p, uint64_t holder, const char *name, uint8_t token) {
 	struct ipc_member_add m = { .member = slice_text(name), .token = { token }, .info = slice_text("i") };
 
-	return presence_add(&store, p, holder, &m, &is_new);
+	return presence_add(&store, p, holder, &m, room_max, &is_new);
 }
 
 static void remove_one(uint64_t holder, const char *name, uint32_t grace_ms) {
@@ -83,6 +85,37 @@ START_TEST(first_in_last_out) {
 	remove_one(2, "anna", 0);
 	assert_left("anna/i left room, 0;");
 	ck_assert(add(&room, 1, "anna", 2) == IPC_OK && is_new);
+	close_store();
+}
+END_TEST
+
+START_TEST(full) {
+	open_store();
+	room_max = 2;
+	ck_assert(add(&room, 1, "anna", 1) == IPC_OK && add(&room, 1, "bert", 1) == IPC_OK);
+	ck_assert(add(&room, 1, "carl", 1) == IPC_FULL && !is_new && room.count == 2);
+	ck_assert(add(&other, 1, "carl", 1) == IPC_OK);
+	ck_assert(add(&room, 2, "anna", 1) == IPC_OK && !is_new);
+	ck_assert(add(&room, 2, "anna", 2) == IPC_TAKEN);
+	/* In its grace a place is held; nobody else gets it before. */
+	remove_one(1, "bert", 3000);
+	ck_assert(add(&room, 1, "carl", 1) == IPC_FULL);
+	ck_assert(add(&room, 2, "bert", 1) == IPC_OK && !is_new);
+	remove_one(2, "bert", 3000);
+	pass(3200);
+	assert_left("bert/i left room, 1;");
+	ck_assert(add(&room, 1, "carl", 1) == IPC_OK && is_new);
+	ck_assert(add(&room, 1, "bert", 1) == IPC_FULL);
+	/* What the refused one takes back is nothing. */
+	remove_one(1, "bert", 0);
+	assert_left("");
+	/* Who has not to ask. */
+	room_max = 0;
+	ck_assert(add(&room, 1, "bert", 1) == IPC_OK && room.count == 3);
+	room_max = 2;
+	remove_one(1, "carl", 0);
+	ck_assert(add(&room, 1, "dora", 1) == IPC_FULL);
+	assert_left("carl/i left room, 2;");
 	close_store();
 }
 END_TEST
@@ -178,7 +211,7 @@ START_TEST(what_is_too_long) {
 	open_store();
 	memset(name, 'x', sizeof(name) - 1);
 	ck_assert(add(&room, 1, "", 1) == IPC_UNAVAILABLE && add(&room, 1, name, 1) == IPC_UNAVAILABLE);
-	ck_assert(presence_add(&store, &room, 1, &m, &is_new) == IPC_UNAVAILABLE);
+	ck_assert(presence_add(&store, &room, 1, &m, 0, &is_new) == IPC_UNAVAILABLE);
 	remove_one(1, name, 0);
 	name[PRESENCE_NAME_MAX] = '\0';
 	ck_assert(add(&room, 1, name, 1) == IPC_OK && room.count == 1);
@@ -193,6 +226,7 @@ Suite *suite_presence(void) {
 	TCase *t = tcase_create("members");
 
 	tcase_add_test(t, first_in_last_out);
+	tcase_add_test(t, full);
 	tcase_add_test(t, grace);
 	tcase_add_test(t, lost_holders);
 	tcase_add_test(t, finds);

@@ -60,6 +60,7 @@ static void enter(const char *node, const char *channel, const char *member) {
 	call_pubsub();
 	call_number(100);
 	call_number(30000);
+	call_number(0);
 	call_end();
 }
 

@@ -7,7 +7,7 @@
 /* How the next calls are; reset before each test. */
 static struct {
 	const char *token, *life;
-	uint64_t events, empty_ms;
+	uint64_t events, empty_ms, members_max;
 	bool is_silent;
 } wanted;
 
@@ -17,6 +17,7 @@ static void reset(void) {
 	wanted.life = "life-1";
 	wanted.events = 100;
 	wanted.empty_ms = 30000;
+	wanted.members_max = 0;
 	wanted.is_silent = false;
 }
 
@@ -37,6 +38,7 @@ static const char *enter(const char *node, const char *member) {
 	call_pubsub();
 	call_number(wanted.events);
 	call_number(wanted.empty_ms);
+	call_number(wanted.members_max);
 	r = call_end();
 	ck_assert_uint_eq(r->elements, 3);
 	snprintf(text, sizeof(text), "%d %d %d", (int)number_at(r, 0), (int)number_at(r, 1), (int)number_at(r, 2));
@@ -193,6 +195,44 @@ START_TEST(tokens) {
 }
 END_TEST
 
+START_TEST(full) {
+	rw_listen();
+	wanted.members_max = 2;
+	enter("n1", "ann");
+	enter("n2", "bob");
+	ck_assert_str_eq(enter("n1", "cid"), "2 0 2");
+	ck_assert_str_eq(enter("n2", "cid"), "2 0 2");
+	/* Who is there is there, on another host too; and whose the name is comes first. */
+	ck_assert_str_eq(enter("n2", "ann"), "0 0 2");
+	wanted.token = "other-0123456789";
+	ck_assert_str_eq(enter("n2", "ann"), "1 0 2");
+	wanted.token = "token-0123456789";
+	/* Nothing of the refused one is left. */
+	ck_assert_str_eq(everybody(), "2 0 ann=info bob=info");
+	ck_assert_int_eq(rw_number("SCARD t:h:n1"), 1);
+	ck_assert_str_eq(leave("n1", "cid"), "0 2");
+	ck_assert_str_eq(leave("n2", "bob"), "1 1");
+	ck_assert_str_eq(enter("n1", "cid"), "0 1 2");
+	ck_assert_str_eq(rw_heard(), "+1:ann=info/1 +2:bob=info/2 -3:bob=info/1 +4:cid=info/2");
+	/* Whom nobody may send away. */
+	wanted.members_max = 0;
+	ck_assert_str_eq(enter("n2", "dan"), "0 1 3");
+	wanted.members_max = 2;
+	ck_assert_str_eq(leave("n1", "cid"), "1 2");
+	ck_assert_str_eq(enter("n1", "cid"), "2 0 2");
+}
+END_TEST
+
+/* What an earlier life of the list has left is nobody. */
+START_TEST(full_of_nobody) {
+	enter("n1", "ann");
+	rw_do("DEL t:w:room");
+	wanted.members_max = 1;
+	ck_assert_str_eq(enter("n1", "bob"), "0 1 1");
+	ck_assert_str_eq(enter("n1", "ann"), "2 0 1");
+}
+END_TEST
+
 /* After a loss of Redis's memory, say: in the list, but nobody is told, and event numbers have no gap. */
 START_TEST(said_again) {
 	rw_listen();
@@ -322,7 +362,7 @@ START_TEST(refused) {
 	}
 	rw.generation = "G1";
 	call_begin(REDIS_SCRIPT_enter, "wzvhn");
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 11; i++)
 		call_text(i == 2 ? "" : "1");
 	ck_assert(slice_starts_with(slice_text(call_end_error()), "ERR a member has a name"));
 	ck_assert_int_eq(rw_number("DBSIZE"), 1);
@@ -336,8 +376,8 @@ START_TEST(memory_is_full) {
 	enter("n2", "bob");
 	rw_do("CONFIG SET maxmemory 1");
 	call_begin(REDIS_SCRIPT_enter, "wzvhn");
-	for (int i = 0; i < 10; i++)
-		call_text("1");
+	for (int i = 0; i < 11; i++)
+		call_text(i < 10 ? "1" : "0");
 	ck_assert(slice_starts_with(slice_text(call_end_error()), "OOM "));
 	ck_assert_str_eq(leave("n1", "bob"), "0 2");
 	ck_assert_str_eq(leave("n1", "ann"), "1 1");
@@ -425,6 +465,8 @@ static void add_tests(TCase *t) {
 	tcase_add_test(t, twice_is_once);
 	tcase_add_test(t, over_two_nodes);
 	tcase_add_test(t, tokens);
+	tcase_add_test(t, full);
+	tcase_add_test(t, full_of_nobody);
 	tcase_add_test(t, said_again);
 	tcase_add_test(t, empty_lists_live_on_for_a_while);
 	tcase_add_test(t, arrivals_rise_over_lives);

@@ -7,7 +7,7 @@
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/model.h"
 
-enum { LEASE_MS = 15000, WAIT_MS = 2000, BULK_CALLS = 512, MANY = 100000 };
+enum { LEASE_MS = 15000, WAIT_MS = 2000, MEMBERS_MAX = 500000, BULK_CALLS = 512, MANY = 100000 };
 
 static struct redis_presence *presence;
 static struct fake_redis shard[2];
@@ -16,7 +16,7 @@ static uint64_t now;
 static size_t nodes_heard;
 
 static void member_result(void *arg UNUSED, struct ticket t, struct ipc_member_result *r) {
-	static const char *const names[] = { "ok", "repeated", "taken", "unavailable" };
+	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain", "full" };
 
 	buf_addf(&told, "%u %s%s %u;", t.request, names[r->result], r->is_new ? " new" : "", r->member_count);
 }
@@ -42,7 +42,7 @@ static void pass(uint64_t ms) {
 	}
 }
 
-/* Answers what is first, and says what it was. */
+/* Answers what is first, and says what it was; an arrival is "!" when it is announced, "?" when it needs a place. */
 static void answer(int at, const char *wanted, enum redis_outcome outcome, long long a, long long b, long long c) {
 	const long long reply[FAKE_REPLY] = { a, b, c };
 	struct fake_call *call = fake_redis_first(&shard[at]);
@@ -53,7 +53,8 @@ static void answer(int at, const char *wanted, enum redis_outcome outcome, long 
 	if (call->script != REDIS_SCRIPT_beat)
 		buf_addf(&is, " %.*s/%.*s", SLICE_ARGS(call->arg[0]), SLICE_ARGS(call->arg[2]));
 	if (call->script == REDIS_SCRIPT_enter)
-		buf_addf(&is, " %u%s", call->arg[3].ptr[0], slice_eq_text(call->arg[5], "1") ? "!" : "");
+		buf_addf(&is, " %u%s%s", call->arg[3].ptr[0], slice_eq_text(call->arg[5], "1") ? "!" : "",
+		    slice_eq_text(call->arg[10], "500000") ? "?" : slice_eq_text(call->arg[10], "0") ? "" : " limited otherwise");
 	ck_assert_msg(slice_eq_text(buf_slice(&is), wanted), "called %.*s, not %s", SLICE_ARGS(buf_slice(&is)), wanted);
 	buf_fini(&is);
 	fake_redis_answer(&shard[at], outcome, reply);
@@ -76,7 +77,7 @@ static void down(int at) {
 
 static void open_presence_down(void) {
 	static const struct redis_presence_ops ops = { member_result, server_of, describe, nodes, fake_redis_is_up, fake_redis_call };
-	struct redis_presence_settings settings = { "p:", slice_text("node"), LEASE_MS, WAIT_MS, 1000 };
+	struct redis_presence_settings settings = { "p:", slice_text("node"), LEASE_MS, WAIT_MS, 1000, MEMBERS_MAX };
 
 	now = 5000;
 	nodes_heard = 0;
@@ -135,7 +136,7 @@ START_TEST(first_in_last_out) {
 	add(2, 2, "anna", 7);
 	assert_told("");
 	ck_assert_uint_eq(shard[0].call_count, 1);
-	done("enter room/anna 7!", 0, 1, 30);
+	done("enter room/anna 7!?", 0, 1, 30);
 	assert_told("1 ok new 30;2 ok 30;");
 	add(3, 2, "anna", 7);
 	assert_told("3 ok 30;");
@@ -176,6 +177,81 @@ START_TEST(what_cannot_be) {
 }
 END_TEST
 
+START_TEST(full) {
+	size_t members, users;
+
+	open_presence();
+	add(1, 1, "anna", 7);
+	add(2, 2, "anna", 7);
+	done("enter room/anna 7!?", 2, 0, 5);
+	assert_told("1 full 5;2 full 5;");
+	redis_presence_count(presence, &members, &users);
+	ck_assert(members == 0 && users == 0);
+	assert_quiet();
+	/* Nothing of it is left: it may come when somebody has left, and nobody who goes takes it along. */
+	remove_one(1, "anna", 0);
+	add(3, 1, "anna", 8);
+	done("enter room/anna 8!?", 0, 1, 5);
+	assert_told("3 ok new 5;");
+	add(4, 2, "anna", 8);
+	assert_told("4 ok 5;");
+	assert_quiet();
+	close_presence();
+}
+END_TEST
+
+/* Redis had forgotten who was in, and others took the places: nobody is sent away for that. */
+START_TEST(full_without_those_who_are_in) {
+	open_presence();
+	add(1, 1, "anna", 7);
+	done("enter room/anna 7!?", 0, 1, 1);
+	add(2, 1, "bert", 7);
+	down(0);
+	up(0, "g2");
+	done("beat", 0, 0, 0);
+	done("enter room/bert 7!?", 2, 0, 9);
+	done("enter room/anna 7", 0, 1, 10);
+	assert_told("1 ok new 1;2 full 9;");
+	/* One that is back after its grace time on this host has never gone. */
+	remove_one(1, "anna", 1000);
+	pass(500);
+	add(3, 2, "anna", 7);
+	assert_told("3 ok 10;");
+	assert_quiet();
+	close_presence();
+}
+END_TEST
+
+/* The hub says of somebody that it is in, while the call for a newcomer's place is under way. */
+START_TEST(full_and_yet_in) {
+	open_presence();
+	add(1, 1, "anna", 7);
+	add_to("room", 0, 2, "anna", 7, IPC_RESYNC);
+	done("enter room/anna 7!?", 2, 0, 5);
+	assert_told("");
+	done("enter room/anna 7!", 0, 1, 6);
+	assert_told("1 ok new 6;");
+	assert_quiet();
+	close_presence();
+}
+END_TEST
+
+/* Gone and back while the call for the first stay was under way. */
+START_TEST(full_for_one_who_has_left) {
+	open_presence();
+	add(1, 1, "anna", 7);
+	pass(2000);
+	assert_told("1 unavailable 1;");
+	add(2, 1, "anna", 7);
+	done("enter room/anna 7!?", 2, 0, 5);
+	assert_told("");
+	done("enter room/anna 7!?", 0, 1, 5);
+	assert_told("2 ok new 5;");
+	assert_quiet();
+	close_presence();
+}
+END_TEST
+
 START_TEST(graces_are_the_hosts_own) {
 	open_presence();
 	add(0, 1, "anna", 7);
@@ -199,11 +275,11 @@ START_TEST(taken_on_another_host) {
 	open_presence();
 	add(1, 1, "anna", 7);
 	add(2, 2, "anna", 7);
-	done("enter room/anna 7!", 1, 0, 5);
+	done("enter room/anna 7!?", 1, 0, 5);
 	assert_told("1 taken 5;2 taken 5;");
 	/* Nothing of it is left: another token is asked for, and no departure is told. */
 	add(3, 1, "anna", 8);
-	done("enter room/anna 8!", 0, 1, 6);
+	done("enter room/anna 8!?", 0, 1, 6);
 	assert_told("3 ok new 6;");
 	assert_quiet();
 	close_presence();
@@ -214,7 +290,7 @@ END_TEST
 START_TEST(taken_from_one_who_is_in) {
 	open_presence();
 	add(1, 1, "anna", 7);
-	done("enter room/anna 7!", 0, 1, 1);
+	done("enter room/anna 7!?", 0, 1, 1);
 	down(0);
 	up(0, "g2");
 	done("beat", 0, 0, 0);
@@ -240,7 +316,7 @@ START_TEST(too_late_is_undone) {
 	assert_told("1 unavailable 1;");
 	pass(1000);
 	assert_told("2 unavailable 1;");
-	done("enter room/anna 7!", 0, 1, 1);
+	done("enter room/anna 7!?", 0, 1, 1);
 	done("leave room/anna", 1, 0, 0);
 	assert_quiet();
 	assert_told("");
@@ -259,7 +335,7 @@ START_TEST(redis_away) {
 	/* Not without a lease. */
 	ck_assert_uint_eq(shard[0].call_count, 1);
 	done("beat", 0, 0, 0);
-	done("enter room/bert 7!", 0, 1, 1);
+	done("enter room/bert 7!?", 0, 1, 1);
 	assert_told("2 ok new 1;");
 	assert_quiet();
 	/* Who is in stays in, and finds company without Redis. */
@@ -281,12 +357,12 @@ START_TEST(refusals_are_paced) {
 	add(1, 1, "anna", 7);
 	add(0, 1, "bert", 7);
 	for (int i = 0; i < 4; i++) {
-		answer(0, i % 2 == 0 ? "enter room/anna 7!" : "enter room/bert 7!", REDIS_REFUSED, 0, 0, 0);
+		answer(0, i % 2 == 0 ? "enter room/anna 7!?" : "enter room/bert 7!", REDIS_REFUSED, 0, 0, 0);
 		if (i % 2 == 1)
 			pass(300);
 	}
 	assert_told("");
-	done("enter room/anna 7!", 0, 1, 1);
+	done("enter room/anna 7!?", 0, 1, 1);
 	assert_told("1 ok new 2;");
 	calls = shard[0].calls_ever;
 	for (int i = 0; i < 400; i++) {
@@ -311,7 +387,7 @@ START_TEST(a_lost_answer_costs_a_repetition) {
 	assert_told("");
 	up(0, "g1");
 	done("beat", 1, 0, 0);
-	done("enter room/anna 7!", 0, 0, 4);
+	done("enter room/anna 7!?", 0, 0, 4);
 	assert_told("1 ok 4;");
 	remove_one(1, "anna", 0);
 	down(0);
@@ -328,22 +404,22 @@ END_TEST
 START_TEST(back_before_the_departure_is_told) {
 	open_presence();
 	add(1, 1, "anna", 7);
-	done("enter room/anna 7!", 0, 1, 1);
+	done("enter room/anna 7!?", 0, 1, 1);
 	down(0);
 	remove_one(1, "anna", 0);
 	add(2, 1, "anna", 8);
 	up(0, "g1");
 	done("beat", 1, 0, 0);
 	done("leave room/anna", 1, 0, 0);
-	done("enter room/anna 8!", 0, 1, 1);
+	done("enter room/anna 8!?", 0, 1, 1);
 	assert_told("1 ok new 1;2 ok new 1;");
 	/* And one that is about to begin. */
 	add(3, 1, "bert", 7);
 	remove_one(1, "bert", 0);
 	add(4, 1, "bert", 9);
 	assert_told("3 unavailable 1;");
-	done("enter room/bert 7!", 1, 0, 1);
-	done("enter room/bert 9!", 0, 1, 2);
+	done("enter room/bert 7!?", 1, 0, 1);
+	done("enter room/bert 9!?", 0, 1, 2);
 	assert_told("4 ok new 2;");
 	remove_one(1, "bert", 0);
 	add(5, 1, "bert", 9);
@@ -354,10 +430,10 @@ START_TEST(back_before_the_departure_is_told) {
 	remove_one(1, "carl", 0);
 	add(7, 1, "carl", 9);
 	assert_told("6 unavailable 1;");
-	done("enter room/carl 7!", 0, 1, 2);
+	done("enter room/carl 7!?", 0, 1, 2);
 	done("leave room/carl", 1, 1, 0);
 	assert_told("");
-	done("enter room/carl 9!", 0, 1, 2);
+	done("enter room/carl 9!?", 0, 1, 2);
 	assert_told("7 ok new 2;");
 	assert_quiet();
 	close_presence();
@@ -474,7 +550,7 @@ START_TEST(many_are_said_again_and_nobody_starves) {
 	ck_assert_uint_eq(shard[0].call_count, BULK_CALLS + 1);
 	for (int i = 0; i < BULK_CALLS; i++)
 		fake_redis_answer(&shard[0], REDIS_DONE, (const long long[]){ 0, 1, 9 });
-	done("enter room/newcomer 7!", 0, 1, 9);
+	done("enter room/newcomer 7!?", 0, 1, 9);
 	assert_told("1 ok new 100001;");
 	while (shard[0].call_count > 0)
 		fake_redis_answer(&shard[0], REDIS_DONE, (const long long[]){ 0, 1, 9 });
@@ -496,6 +572,10 @@ Suite *suite_redis_presence(void) {
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, first_in_last_out);
 	tcase_add_test(t, what_cannot_be);
+	tcase_add_test(t, full);
+	tcase_add_test(t, full_without_those_who_are_in);
+	tcase_add_test(t, full_and_yet_in);
+	tcase_add_test(t, full_for_one_who_has_left);
 	tcase_add_test(t, graces_are_the_hosts_own);
 	tcase_add_test(t, taken_on_another_host);
 	tcase_add_test(t, taken_from_one_who_is_in);

@@ -12,7 +12,7 @@ enum { LEASE_MS = 900, WAIT_MS = 5000, STEP_MS = 5, PATIENCE_MS = 20000, MEMBERS
 struct host {
 	struct redis_server *server;
 	struct redis_presence *presence;	/* NULL: the watcher's */
-	uint32_t results[IPC_UNCERTAIN + 1];
+	uint32_t results[IPC_FULL + 1];
 	uint32_t news;	/* results that were arrivals in the cluster */
 	size_t nodes;	/* as last heard */
 	bool is_listening;
@@ -26,6 +26,7 @@ static struct redis_url url;
 static struct host host[HOSTS + 1];
 static bool (*is_reached)(void);
 static uint64_t given_up_ms;
+static uint32_t members_max;
 /* Heard by the watcher, of members m0 .. */
 static uint32_t joined[MEMBERS], left[MEMBERS], joined_ever, left_ever;
 
@@ -89,7 +90,7 @@ static void open_host(int at) {
 	static const struct redis_presence_ops ops = { member_result, server_of, describe, hear_nodes, redis_server_is_up,
 		redis_server_call };
 	struct host *h = &host[at];
-	struct redis_presence_settings settings = { "t:", SLICE_EMPTY, LEASE_MS, WAIT_MS, 1000 };
+	struct redis_presence_settings settings = { "t:", SLICE_EMPTY, LEASE_MS, WAIT_MS, 1000, members_max };
 	struct redis_server_settings server = { .url = url, .sentinels = &no_sentinels, .master_name = "", .prefix = "t:",
 		.connect_timeout_ms = 1000, .command_timeout_ms = 1000, .probe_ms = 1000 };
 
@@ -143,7 +144,7 @@ static bool all_know_each_other(void) {
 	return all_are_up() && host[0].nodes == HOSTS && host[1].nodes == HOSTS;
 }
 
-static void open_world(void) {
+static void open_world_with(uint32_t max) {
 	struct errbuf e;
 	char text[64];
 
@@ -158,11 +159,16 @@ static void open_world(void) {
 	memset(joined, 0, sizeof(joined));
 	memset(left, 0, sizeof(left));
 	joined_ever = left_ever = 0;
+	members_max = max;
 	evloop_on_turn_end(loop, on_turn_end, NULL);
 	for (int i = 0; i <= HOSTS; i++)
 		open_host(i);
 	redis_server_subscribe(host[WATCHER].server, slice_text("room"));
 	wait_until(all_know_each_other, "nobody is up");
+}
+
+static void open_world(void) {
+	open_world_with(0);
 }
 
 static void close_world(void) {
@@ -211,7 +217,7 @@ static bool all_told(void) {
 	uint32_t count = 0;
 
 	for (int i = 0; i < HOSTS; i++) {
-		for (int r = 0; r <= IPC_UNCERTAIN; r++)
+		for (int r = 0; r <= IPC_FULL; r++)
 			count += host[i].results[r];
 	}
 	return count >= wanted_results;
@@ -333,6 +339,35 @@ START_TEST(a_host_dies) {
 }
 END_TEST
 
+/* Both hosts at once for the last places; who dies gives his back with his lease. */
+START_TEST(a_room_is_full) {
+	enum { PLACES = 25, ASKING = 40 };
+
+	open_world_with(PLACES);
+	for (int m = 0; m < ASKING; m++)
+		add(m % HOSTS, m, 7, (uint32_t)m + 1);
+	wanted_results = ASKING;
+	wait_until(all_told, "no answers");
+	ck_assert_uint_eq(host[0].results[IPC_OK] + host[1].results[IPC_OK], PLACES);
+	ck_assert_uint_eq(host[0].results[IPC_FULL] + host[1].results[IPC_FULL], ASKING - PLACES);
+	ck_assert_uint_eq(host[0].news + host[1].news, PLACES);
+	ck_assert_int_eq(number("ZCARD t:z:room"), PLACES);
+	ck_assert_int_eq(number("SCARD t:h:node0") + number("SCARD t:h:node1"), PLACES);
+	wanted_joined = PLACES;
+	wanted_left = host[0].results[IPC_OK];
+	close_host(0);
+	wait_until(all_heard, "no departures");
+	for (int m = 0; m < ASKING; m++)
+		add(1, m, 7, (uint32_t)m + 1);
+	wanted_results = 2 * ASKING;
+	wait_until(all_told, "no answers");
+	ck_assert_int_eq(number("ZCARD t:z:room"), PLACES);
+	settle();
+	ck_assert_uint_eq(joined_ever - left_ever, PLACES);
+	close_world();
+}
+END_TEST
+
 static bool is_restored(void) {
 	return number("ZCARD t:z:room") == 12 && number("SCARD t:h:node0") == 8 && number("SCARD t:h:node1") == 8;
 }
@@ -417,6 +452,7 @@ Suite *suite_redis_presence_nodes(void) {
 	tcase_add_test(t, once_in_the_cluster);
 	tcase_add_test(t, links_are_cut);
 	tcase_add_test(t, a_host_dies);
+	tcase_add_test(t, a_room_is_full);
 	tcase_add_test(t, everything_is_flushed);
 	tcase_add_test(t, redis_is_away);
 	tcase_add_test(t, many_are_said_again);

@@ -8,7 +8,7 @@
 
 enum {
 	NODES = 2, CHANNELS = 2, MEMBERS = 3, HOLDERS = 2, CONNS = 24,
-	WAIT_MS = 1000, LEASE_MS = 3000, GRACE_MS = 500,
+	MEMBERS_MAX = 2, WAIT_MS = 1000, LEASE_MS = 3000, GRACE_MS = 500,
 	STEPS = 300000, CHECK_EVERY = 500,
 };
 
@@ -47,7 +47,7 @@ static struct model_node nodes[NODES];
 static struct kept kept[CHANNELS][MEMBERS];
 static uint64_t now, seed, last_holder;
 static unsigned generation;
-static unsigned long joined_count, left_count, taken_count, unavailable_count, again_count;
+static unsigned long joined_count, left_count, taken_count, full_count, unavailable_count, again_count;
 
 /* --- Redis --- */
 
@@ -79,6 +79,9 @@ static void announce_joined(struct kept *k, bool is_announced) {
 static void run_enter(struct fake_call *c, int node, struct kept *k, int channel) {
 	if (k->nodes != 0 && k->token != c->arg[3].ptr[0]) {
 		c->reply[0] = 1;
+	} else if (k->nodes == 0 && slice_eq_text(c->arg[10], "2") && count_of(channel) >= MEMBERS_MAX) {
+		MUST(channel == 0);
+		c->reply[0] = 2;
 	} else {
 		bool is_new = k->nodes == 0;
 
@@ -224,6 +227,16 @@ static bool is_connected(const struct model_node *n, int channel, int member, ui
 	return false;
 }
 
+static bool is_in(const struct model_node *n, int channel, int member) {
+	for (int i = 0; i < CONNS; i++) {
+		const struct model_conn *c = &n->conn[i];
+
+		if (c->state == CONN_IN && c->channel == channel && c->member == member)
+			return true;
+	}
+	return false;
+}
+
 static void member_result(void *arg, struct ticket t, struct ipc_member_result *r) {
 	struct model_node *n = arg;
 	struct model_conn *c = &n->conn[t.request - 1];
@@ -231,10 +244,13 @@ static void member_result(void *arg, struct ticket t, struct ipc_member_result *
 	if (c->holder != t.link)
 		return;
 	MUST(c->state == CONN_ASKED);
-	MUST(r->result == IPC_OK || r->result == IPC_TAKEN || r->result == IPC_UNAVAILABLE);
+	MUST(r->result == IPC_OK || r->result == IPC_TAKEN || r->result == IPC_FULL || r->result == IPC_UNAVAILABLE);
+	/* Never somebody who is in. */
+	MUST(r->result != IPC_FULL || !is_in(n, c->channel, c->member));
 	MUST(now <= c->asked_ms + WAIT_MS);
 	MUST(r->result != IPC_UNAVAILABLE || now == c->asked_ms + WAIT_MS);
 	taken_count += r->result == IPC_TAKEN;
+	full_count += r->result == IPC_FULL;
 	unavailable_count += r->result == IPC_UNAVAILABLE;
 	c->state = r->result == IPC_OK ? CONN_IN : CONN_FREE;
 }
@@ -419,7 +435,7 @@ static void open_nodes(void) {
 
 	now = 5000;
 	for (int i = 0; i < NODES; i++) {
-		struct redis_presence_settings settings = { "p:", slice_text(nodes[i].name), LEASE_MS, WAIT_MS, 1000 };
+		struct redis_presence_settings settings = { "p:", slice_text(nodes[i].name), LEASE_MS, WAIT_MS, 1000, MEMBERS_MAX };
 
 		nodes[i].name[0] = (char)('A' + i);
 		fake_redis_init(&nodes[i].link);
@@ -448,6 +464,7 @@ START_TEST(walk) {
 	ck_assert_uint_gt(joined_count, 2000);
 	ck_assert_uint_gt(left_count, 2000);
 	ck_assert_uint_gt(taken_count, 500);
+	ck_assert_uint_gt(full_count, 500);
 	ck_assert_uint_gt(unavailable_count, 500);
 	ck_assert_uint_gt(again_count, 500);
 }

@@ -27,6 +27,9 @@ end
 local head = call('HGET', who, '')
 local list
 if head then
+	if ARGV[12] ~= '0' and call('ZCARD', order) >= ARGV[12] + 0 then
+		return {2, 0, call('ZCARD', order)}
+	end
 	list = cmsgpack.unpack(head)
 else
 	-- Numbers of arrivals rise over the lives of a list too, so that nobody is left out who is listed in pages: more than one in a

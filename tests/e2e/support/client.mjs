@@ -116,12 +116,12 @@ export class ChatClient {
 	}
 }
 
-/** Users u0, u1, .. until each worker has at least so many of them. */
-export async function usersOnEachWorker(herold, least = 1) {
+/** Users u0, u1, .. until each worker has at least so many of them. roomOf: the room of each one's login, by its number. */
+export async function usersOnEachWorker(herold, least = 1, roomOf = () => undefined) {
 	const clients = []
 
 	do
-		clients.push(await ChatClient.login(herold, { userId: `u${clients.length}` }))
+		clients.push(await ChatClient.login(herold, { userId: `u${clients.length}`, room: roomOf(clients.length) }))
 	while ((await herold.status()).workers.some((w) => w.websockets < least))
 	return clients
 }
