@@ -149,22 +149,25 @@ limit_id conn_client_limit(const struct conn *c) {
 
 /* --- rates --- */
 
-bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
-	if (!c->is_limited)
-		return true;
-	switch (limits_take(c->cs->settings.limits, conn_client_limit(c), rate, cost, now_ms(c), wait_ms)) {
-	case LIMIT_OK:
-		return true;
-	case LIMIT_WARN:
-		stat_add(rates[rate].warned, 1);
-		return false;
-	case LIMIT_OVER:
-		break;
-	}
+static enum limit_verdict take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
+	return limits_take(c->cs->settings.limits, conn_client_limit(c), rate, cost, now_ms(c), wait_ms);
+}
+
+static void close_limited(struct conn *c, enum limit_rate rate) {
 	stat_add(rates[rate].closed, 1);
-	*wait_ms = 0;
 	conn_close(c, CLOSE_rate_limited, NULL);
-	return false;
+}
+
+bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
+	enum limit_verdict verdict = c->is_limited ? take(c, rate, cost, wait_ms) : LIMIT_OK;
+
+	if (verdict == LIMIT_WARN) {
+		stat_add(rates[rate].warned, 1);
+	} else if (verdict == LIMIT_OVER) {
+		*wait_ms = 0;
+		close_limited(c, rate);
+	}
+	return verdict == LIMIT_OK;
 }
 
 bool conn_limits_message(struct conn *c, bool is_text, struct slice data) {
@@ -177,9 +180,18 @@ bool conn_limits_message(struct conn *c, bool is_text, struct slice data) {
 	return false;
 }
 
+/* They are here in any case, and were not taken. So who sends a few between many, which would be in order, is not warned again and again. */
 void conn_limits_bytes(struct conn *c, size_t bytes) {
 	uint64_t wait_ms;
+	enum limit_verdict verdict = take(c, LIMIT_BYTES, bytes, &wait_ms);
 
-	if (!conn_take(c, LIMIT_BYTES, bytes, &wait_ms) && wait_ms > 0)
-		c->ops->on_limited(c, false, SLICE_EMPTY, wait_ms);
+	if (verdict == LIMIT_OK)
+		return;
+	if (verdict == LIMIT_OVER || c->is_warned) {
+		close_limited(c, LIMIT_BYTES);
+		return;
+	}
+	c->is_warned = true;
+	stat_add(STAT_limited_bytes, 1);
+	c->ops->on_limited(c, false, SLICE_EMPTY, wait_ms);
 }

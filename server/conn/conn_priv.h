@@ -108,6 +108,7 @@ struct conn {
 	bool is_leaving : 1;	/* on_closed or on_gone was called */
 	bool is_limited : 1;	/* its client is counted, and not exempt */
 	bool is_counted : 1;	/* among the connections of the host */
+	bool is_warned : 1;	/* of too many bytes; until it has been silent for a while */
 	bool is_turned_away : 1;	/* refused at the door; among conns.turned_away */
 	bool is_unanswered : 1;	/* our close frame was */
 	bool has_context : 1;	/* what it gets is compressed with a context of its own ... */

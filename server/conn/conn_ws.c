@@ -106,6 +106,7 @@ void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages) {
 
 void conn_ws_ping(struct conn *c) {
 	c->is_pinged = true;
+	c->is_warned = false;
 	c->beat_ms = conn_stamp(c);
 	stat_add(STAT_pings_sent, 1);
 	queue_control(c, WS_PING, SLICE_EMPTY);

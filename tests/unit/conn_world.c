@@ -77,7 +77,8 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 		memcpy(w.last_body, body.ptr, body.len);
 	w.last_body_len = body.len;
 	if (slice_eq_text(r->path, "/ws")) {
-		conn_upgrade(c, r, &ops, &w.opened, MESSAGE_MAX);
+		if (conn_admit_upgrade(c))
+			conn_upgrade(c, r, &ops, &w.opened, MESSAGE_MAX);
 	} else if (slice_eq_text(r->path, "/later")) {
 		conn_set_user(c, &w.waiting);
 		w.waiting = c;
@@ -210,6 +211,19 @@ int world_open_one(int buffer_bytes) {
 	return pair[1];
 }
 
+int world_open_from(const char *from, bool is_proxy) {
+	struct sock_peer peer;
+	int pair[2];
+
+	ck_assert(sock_peer_parse(slice_text(from), &peer));
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	if (is_proxy)
+		conn_accept_proxy(w.conns, pair[0], &peer, NULL);
+	else
+		conn_accept(w.conns, pair[0], &peer);
+	return pair[1];
+}
+
 int world_connect_tcp(void) {
 	struct sock_addr a;
 	struct sock_peer peer;
@@ -300,6 +314,8 @@ void world_send_close(uint16_t code) {
 }
 
 void world_setup(void) {
+	struct conn_settings with_limits = settings;
+
 	w.got = mem_alloc(GOT_MAX);
 	world_forget();
 	w.got_eof = w.got_reset = w.reply_at_close = false;
@@ -310,7 +326,8 @@ void world_setup(void) {
 		w.closed_before[i] = stat_get(stats_own, (enum stat_id)(STAT_closed + i));
 	log_set_level(LOG_ERROR);
 	w.loop = evloop_new();
-	w.conns = conns_new(w.loop, &settings, &host);
+	with_limits.limits = w.limits;
+	w.conns = conns_new(w.loop, &with_limits, &host);
 	evloop_on_turn_end(w.loop, on_turn_end, NULL);
 	evloop_timer_init(w.loop, &w.poll_timer, on_poll, NULL);
 	evloop_timer_start(&w.poll_timer, 2);

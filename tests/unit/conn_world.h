@@ -19,6 +19,7 @@ enum { GOT_MAX = 8 << 20, BODY_MAX = 100000, MESSAGE_MAX = 200000, QUEUE_BYTES =
 struct world {
 	struct evloop *loop;
 	struct conns *conns;
+	struct limits *limits;	/* of the test, set before world_setup(); NULL: none */
 	struct evloop_timer poll_timer;
 	int client;		/* our end of the connection that is looked at; -1: none */
 	uint8_t *got;		/* what came out there */
@@ -51,6 +52,8 @@ void world_respond(struct conn *c, const char *text, size_t len);
 
 /* Another connection; buffer_bytes: of the server's socket, 0 leaves it as it is. Our end. */
 int world_open_one(int buffer_bytes);
+/* From this address; is_proxy: it begins with the header of the PROXY protocol. 10.0.0.0/8 is trusted. */
+int world_open_from(const char *from, bool is_proxy);
 int world_connect_tcp(void);
 /* Looks at that end from now on. */
 void world_look_at(int fd);

@@ -9,18 +9,9 @@
 
 /* In place of the world's own: from this address. */
 static void open_from(const char *from, bool is_proxy) {
-	struct sock_peer peer;
-	int pair[2];
-
 	world_leave();
 	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
-	ck_assert(sock_peer_parse(slice_text(from), &peer));
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-	world_look_at(pair[1]);
-	if (is_proxy)
-		conn_accept_proxy(w.conns, pair[0], &peer, NULL);
-	else
-		conn_accept(w.conns, pair[0], &peer);
+	world_look_at(world_open_from(from, is_proxy));
 }
 
 static void ask(const char *request, const char *client) {
