@@ -26,8 +26,8 @@ const token = (number) => `tok-of-one-well-behaved-${number}`;
  * tokens are needed a user of his own, and is within the limits. */
 async function behave(server, seconds, flood) {
 	const before = cpuSeconds(server);
-	const child = start(null, LOAD, ['fan', `--connections=${BEHAVED}`, '--publishers=20', '--interval-ms=1000', '--source=127.1.0.1', `--bytes=${flood.bytes ?? 128}`,
-		`--warmup-ms=${WARMUP_MS}`, `--seconds=${seconds}`, `--port=${server.port}`, '--json', ...flood.token ? [`--token=${token('*')}`] : []],
+	const child = start(null, LOAD, ['fan', `--connections=${BEHAVED}`, '--publishers=20', '--interval-ms=1000', '--source=127.1.0.1',
+		`--bytes=${flood.bytes ?? 128}`, `--warmup-ms=${WARMUP_MS}`, `--seconds=${seconds}`, `--port=${server.port}`, '--json', ...flood.token ? [`--token=${token('*')}`] : []],
 	['ignore', 'pipe', 'pipe']);
 	let out = '', problem = '';
 
@@ -149,7 +149,8 @@ function reportBehaved({ calm, flooded, newly }) {
 
 function reportFlood({ flood, came, closed, status, errors, limited, calm, flooded }) {
 	if (flood.pour) {
-		const counts = ['sent', 'unsent', 'started', 'no_room', 'no_port', 'ended', 'reset', 'unanswered', 'dropped', 'held'].map((name) => [name, came[name]]);
+		const counts = ['sent', 'unsent', 'started', 'no_room', 'no_port', 'ended', 'reset', 'unanswered', 'dropped', 'held']
+			.map((name) => [name, came[name]]);
 
 		say(`  flood, in ${came.seconds.toFixed(0)} s: ${listed(counts)}; answers: ${listed(Object.entries(came.status))}; close codes: ` +
 			listed(Object.entries(came.code)));
@@ -183,12 +184,14 @@ function rows() {
 	const login = textFrame(JSON.stringify({ type: 'login', userId: 'flood', name: 'Flood', resume: 'aaaaaaaaaaaaaaaaaaaaaa' }));
 	const chat = file('chat', textFrame(JSON.stringify({ type: 'chat', message: words })));
 	// Of so many addresses that none has more connections, or comes more often, than one may.
-	const idle = (...args) => ({ count: 20000, args: ['--sources=100', '--per-second=1000', ...args], address: (i) => `127.0.${i + 1}.2` });
+	const address = (i) => `127.0.${i + 1}.2`;
+	const idle = (...args) => ({ count: 20000, args: ['--sources=100', '--per-second=1000', ...args], address });
 
 	return [
 		{ title: '5,000 connects per second with refused tokens, of 100 addresses', token: tokens, pour: [...refused, '--sources=100'] },
 		{ title: '5,000 connects per second with refused tokens, of one address', token: tokens, pour: refused },
-		{ title: 'A client that sends 100,000 messages per second on /echo', pour: [...message, `--request=${file('echo', request('/echo'))}`, `--message=${echo}`] },
+		{ title: 'A client that sends 100,000 messages per second on /echo',
+			pour: [...message, `--request=${file('echo', request('/echo'))}`, `--message=${echo}`] },
 		{ title: 'A client that sends 100,000 messages per second on /broadcast, where the well-behaved are',
 			pour: [...message, `--request=${file('broadcast', request('/broadcast'))}`, `--message=${echo}`] },
 		{ title: 'A client that sends 100,000 messages per second in the chat', pour: [...message, `--request=${file('ws', request('/ws'))}`,
@@ -197,7 +200,7 @@ function rows() {
 		{ title: '20,000 connections with half a request', hold: idle(`--send=${file('half', request('/ws').slice(0, 100))}`) },
 		{ title: '20,000 WebSockets that are silent, on /ws', hold: idle(`--send=${file('ws', request('/ws'))}`) },
 		{ title: '1,000 readers that never read, on /broadcast with the well-behaved, 20 messages of 4 KiB per second', bytes: 4096,
-			hold: { count: 1000, args: ['--no-read', `--send=${file('broadcast', request('/broadcast'))}`] } },
+			hold: { count: 1000, address, args: ['--sources=5', '--no-read', `--send=${file('broadcast', request('/broadcast'))}`] } },
 	];
 }
 
