@@ -7,9 +7,8 @@
 
 #include "server/limits/gcra.h"
 
-/* The lower bits of a key with a hash: 0, or one of these and a seat. Without a hash: 0, or BUSY and a seat. */
-enum { MARK_BITS = 10, MARK_MASK = (1 << MARK_BITS) - 1, GOING = 1, COMING = 512, BUSY = 1 };
-STATIC_ASSERT(GOING + LIMIT_TABLE_SEATS_MAX <= COMING && COMING + LIMIT_TABLE_SEATS_MAX <= MARK_MASK + 1, "a mark has room for all seats");
+STATIC_ASSERT(LIMIT_GOING + LIMIT_TABLE_SEATS_MAX <= LIMIT_COMING && LIMIT_COMING + LIMIT_TABLE_SEATS_MAX <= LIMIT_MARK_MASK,
+    "a mark has room for all seats");
 /* Looks at a way before one gives up, and before somebody who is coming there is no longer waited for: he may be dead. */
 enum { TRIES_MAX = 64, TRIES_PATIENT = 16 };
 /* So long a sanction's end is remembered: news that are older than it may still be under way to other processes. */
@@ -19,18 +18,18 @@ enum { SANCTION_MEMORY_DS = 600 };
 static const uint64_t free_key = 0;
 
 static uint64_t identity(uint64_t hash) {
-	uint64_t id = hash & ~(uint64_t)MARK_MASK;
+	uint64_t id = hash & ~(uint64_t)LIMIT_MARK_MASK;
 
-	return id != 0 ? id : (uint64_t)1 << MARK_BITS;
+	return id != 0 ? id : (uint64_t)LIMIT_MARK_MASK + 1;
 }
 
 static bool has_identity(uint64_t key, uint64_t id) {
-	return (key & ~(uint64_t)MARK_MASK) == id;
+	return (key & ~(uint64_t)LIMIT_MARK_MASK) == id;
 }
 
 /* Live or going. */
 static bool can_be_found(uint64_t key) {
-	return key > MARK_MASK && (key & MARK_MASK) < COMING;
+	return key > LIMIT_MARK_MASK && (key & LIMIT_MARK_MASK) < LIMIT_COMING;
 }
 
 static uint32_t first_way(const struct limit_table *t, uint64_t hash) {
@@ -137,12 +136,12 @@ static uint64_t worth(const struct limit_table *t, uint32_t at, const struct lim
 }
 
 static bool evict(struct limit_table *t, uint32_t at, uint64_t key, const struct limit_now *now) {
-	uint64_t going = key | (GOING + t->seat), expected = going;
+	uint64_t going = key | (LIMIT_GOING + t->seat), expected = going;
 
 	if (!atomic_compare_exchange_strong(&t->keys[at], &key, going))
 		return false;
 	if (!is_held(t, at) && !is_sanctioned(t, at, now))
-		return atomic_compare_exchange_strong(&t->keys[at], &expected, BUSY + t->seat);
+		return atomic_compare_exchange_strong(&t->keys[at], &expected, LIMIT_BUSY + t->seat);
 	/* Fails when somebody who pinned it has kept it: then that is done. */
 	(void)atomic_compare_exchange_strong(&t->keys[at], &expected, key);
 	return false;
@@ -156,13 +155,13 @@ static uint32_t claim(struct limit_table *t, uint32_t first, const struct limit_
 	for (uint32_t at = first; at < first + LIMIT_TABLE_WAYS; at++) {
 		uint64_t key = free_key;
 
-		if (atomic_load(&t->keys[at]) == free_key && atomic_compare_exchange_strong(&t->keys[at], &key, BUSY + t->seat))
+		if (atomic_load(&t->keys[at]) == free_key && atomic_compare_exchange_strong(&t->keys[at], &key, LIMIT_BUSY + t->seat))
 			return at;
 	}
 	for (uint32_t at = first; at < first + LIMIT_TABLE_WAYS && least > 0; at++) {
 		uint64_t key = atomic_load(&t->keys[at]), owed;
 
-		if (!can_be_found(key) || (key & MARK_MASK) != 0)
+		if (!can_be_found(key) || (key & LIMIT_MARK_MASK) != 0)
 			continue;
 		owed = worth(t, at, now);
 		if (owed < least) {
@@ -195,7 +194,7 @@ static bool is_alone(struct limit_table *t, uint32_t first, uint32_t own, uint64
 /* A way that is busy gets the identity. Everybody says first that he is coming and looks then who else is: the later of two sees
  * the earlier. Only who has looked himself becomes live, because a look is good for one coming. */
 static void publish(struct limit_table *t, uint32_t first, uint32_t own, uint64_t id) {
-	uint64_t coming = id | (COMING + t->seat);
+	uint64_t coming = id | (LIMIT_COMING + t->seat);
 
 	for (int i = 0; i < BODY_WORDS; i++)
 		atomic_store_explicit(words_of(t, own) + i, 0, memory_order_relaxed);
@@ -314,11 +313,11 @@ void limit_table_fini(struct limit_table *t) {
 
 /* A key that the seat has left in the middle of something. */
 static void clear_key(_Atomic uint64_t *word, uint32_t seat) {
-	uint64_t key = atomic_load(word), id = key & ~(uint64_t)MARK_MASK;
+	uint64_t key = atomic_load(word), id = key & ~(uint64_t)LIMIT_MARK_MASK;
 
-	if (key == BUSY + seat || (id != 0 && (key & MARK_MASK) == COMING + seat))
+	if (key == LIMIT_BUSY + seat || (id != 0 && (key & LIMIT_MARK_MASK) == LIMIT_COMING + seat))
 		(void)atomic_compare_exchange_strong(word, &key, free_key);
-	else if (id != 0 && (key & MARK_MASK) == GOING + seat)
+	else if (id != 0 && (key & LIMIT_MARK_MASK) == LIMIT_GOING + seat)
 		(void)atomic_compare_exchange_strong(word, &key, id);
 }
 

@@ -26,8 +26,11 @@
 
 #include "server/limits/limits.h"
 
-enum { LIMIT_TABLE_WAYS = 32, LIMIT_TABLE_SEATS_MAX = 500 };
+enum { LIMIT_TABLE_WAYS = 32, LIMIT_TABLE_SEATS_MAX = 511 };
 #define LIMIT_TABLE_NONE UINT32_MAX
+
+/* The lower bits of a key with a hash: 0 (live), or one of these and a seat. Without a hash: 0 (free), or BUSY and a seat. */
+enum { LIMIT_MARK_MASK = 1023, LIMIT_GOING = 1, LIMIT_COMING = 512, LIMIT_BUSY = 1 };
 
 /* A process's own, in a line of its own. */
 struct limit_seat {
