@@ -42,6 +42,15 @@ struct engine_limits {
 	uint32_t members_max;		/* of a channel that is not the hubs' own, on all hosts; 0: any number */
 };
 
+/* What is kept of one channel. */
+struct history_bounds {
+	size_t count, bytes;
+	uint64_t age_ms;
+};
+
+/* The channel of moderation has its own, whatever clients' channels are given: what is in force has to be in it. */
+struct history_bounds engine_history_bounds(const struct engine_limits *limits, struct slice channel);
+
 /* loop and config: of engines that do more than remember; borrowed for life. */
 struct engine_setup {
 	struct engine_limits limits;

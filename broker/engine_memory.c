@@ -25,6 +25,7 @@ struct channel {
 	struct htab_node node;
 	struct list in_sweep;
 	struct history history;
+	struct history_store *store;	/* of the engine: where its history is kept */
 	struct presence presence;
 	struct idempotency keys;
 	uint64_t top;		/* offset of the last publication */
@@ -44,6 +45,7 @@ struct engine {
 	struct htab channels;
 	struct list sweep;	/* all channels; the next to be looked at first */
 	struct history_store history;
+	struct history_store moderation;	/* the history of its channel, which no other one drives out */
 	struct presence_store presence;
 	struct idempotency_store keys;
 	size_t users;		/* members of the hubs' own channels */
@@ -78,6 +80,7 @@ static void on_left(struct presence *p, struct slice member, struct slice info, 
 static struct engine *memory_create(const struct engine_setup *setup, const struct engine_events *events, void *arg,
     uint64_t now_ms, uint64_t wall_ms) {
 	const struct engine_limits *limits = &setup->limits;
+	struct history_bounds moderation = engine_history_bounds(limits, slice_text(IPC_MODERATION_CHANNEL));
 	struct engine *e = mem_zalloc(sizeof(*e));
 
 	e->limits = *limits;
@@ -87,7 +90,8 @@ static struct engine *memory_create(const struct engine_setup *setup, const stru
 	e->wall_ms = wall_ms;
 	htab_init(&e->channels, channel_key);
 	list_init(&e->sweep);
-	history_store_init(&e->history, limits);
+	history_store_init(&e->history, engine_history_bounds(limits, SLICE_EMPTY), limits->history_total_bytes);
+	history_store_init(&e->moderation, moderation, 2 * moderation.bytes);
 	idempotency_store_init(&e->keys, limits);
 	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, wall_ms * ARRIVALS_PER_MS, on_left, e, now_ms);
 	return e;
@@ -110,7 +114,7 @@ static void make_epoch(char epoch[EPOCH_LEN]) {
 }
 
 static void channel_free(struct engine *e, struct channel *ch) {
-	history_fini(&e->history, &ch->history);
+	history_fini(ch->store, &ch->history);
 	presence_fini(&e->presence, &ch->presence);
 	htab_remove(&e->channels, &ch->node);
 	list_remove(&ch->in_sweep);
@@ -145,6 +149,7 @@ static struct channel *channel_find_or_new(struct engine *e, struct slice name) 
 	ch->name_len = (uint8_t)name.len;
 	make_epoch(ch->epoch);
 	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
+	ch->store = slice_eq_text(name, IPC_MODERATION_CHANNEL) ? &e->moderation : &e->history;
 	ch->keys = (struct idempotency){ .channel_id = e->next_channel_id++, .owner_bytes = ch->history.owner_bytes };
 	presence_init(&ch->presence, ch->keys.channel_id);
 	htab_add(&e->channels, &ch->node);
@@ -203,7 +208,7 @@ static void memory_publish(struct engine *e, struct ticket t, const struct ipc_p
 	kept.offset = ++ch->top;
 	memcpy(kept.key, p->key, IPC_KEY_BYTES);
 	if ((p->flags & IPC_NO_HISTORY) == 0)
-		history_add(&e->history, &ch->history, &kept, e->now_ms);
+		history_add(ch->store, &ch->history, &kept, e->now_ms);
 	if (has_key)
 		idempotency_add(&e->keys, &ch->keys, p->key, ch->top, e->now_ms);
 	deliver(e, ch, p);
@@ -460,6 +465,7 @@ static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	e->wall_ms = wall_ms;
 	presence_tick(&e->presence, now_ms);
 	history_expire(&e->history, now_ms);
+	history_expire(&e->moderation, now_ms);
 	idempotency_expire(&e->keys, now_ms);
 	if (now_ms >= e->swept_ms + SWEEP_MS) {
 		sweep(e, SWEEP_MIN + e->channels.count / SWEEP_PART);
@@ -468,8 +474,8 @@ static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	stat_set(STAT_channels, e->channels.count);
 	stat_set(STAT_users, e->users);
 	stat_set(STAT_channel_members, e->presence.members.count - e->users);
-	stat_set(STAT_history_messages, e->history.count);
-	stat_set(STAT_history_bytes, e->history.bytes);
+	stat_set(STAT_history_messages, e->history.count + e->moderation.count);
+	stat_set(STAT_history_bytes, e->history.bytes + e->moderation.bytes);
 	stat_set(STAT_idempotency_keys, e->keys.keys.count);
 }
 

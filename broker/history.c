@@ -6,12 +6,8 @@
 
 enum { RING_START = 4, EXPIRE_MAX = 4096 };
 
-void history_store_init(struct history_store *s, const struct engine_limits *limits) {
-	*s = (struct history_store){ 0 };
-	s->count_max = limits->history_count;
-	s->bytes_max = limits->history_bytes;
-	s->total_max = limits->history_total_bytes;
-	s->age_ms = limits->history_ms;
+void history_store_init(struct history_store *s, struct history_bounds bounds, size_t total_max) {
+	*s = (struct history_store){ .bounds = bounds, .total_max = total_max };
 	list_init(&s->all);
 }
 
@@ -94,10 +90,10 @@ static void drop_oldest_of_all(struct history_store *s) {
 }
 
 static void make_room(struct history_store *s, struct history *h, size_t bytes) {
-	while (h->count > 0 && h->count >= s->count_max)
+	while (h->count > 0 && h->count >= s->bounds.count)
 		drop_oldest(s, h);
 	/* The newest is kept even if it is larger than that alone: else a client that missed just this one could not recover. */
-	while (h->count > 0 && h->bytes + bytes > s->bytes_max) {
+	while (h->count > 0 && h->bytes + bytes > s->bounds.bytes) {
 		drop_oldest(s, h);
 		stat_add(STAT_history_dropped, 1);
 	}
@@ -111,7 +107,7 @@ void history_add(struct history_store *s, struct history *h, const struct ipc_pu
 	size_t bytes = p->data.len + HISTORY_ENTRY_BYTES;
 	struct history_entry *e = NULL;
 
-	if (s->count_max == 0)
+	if (s->bounds.count == 0)
 		return;
 	if (bytes + h->owner_bytes + ring_bytes(RING_START) <= s->total_max)
 		e = entry_new(p);
@@ -124,7 +120,7 @@ void history_add(struct history_store *s, struct history *h, const struct ipc_pu
 	if (h->count == h->cap)
 		ring_grow(h);
 	e->owner = h;
-	e->expires_ms = now_ms + s->age_ms;
+	e->expires_ms = now_ms + s->bounds.age_ms;
 	h->count++;
 	*slot_of(h, h->count - 1) = e;
 	h->bytes += bytes;

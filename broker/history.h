@@ -36,13 +36,14 @@ struct history {
 };
 
 struct history_store {
-	size_t count_max, bytes_max, total_max;
-	uint64_t age_ms;
+	struct history_bounds bounds;	/* of each channel */
+	size_t total_max;
 	struct list all;	/* entries of all channels, oldest first */
 	size_t count, bytes;	/* bytes: with rings and owners, so that many channels with little in them are bounded too */
 };
 
-void history_store_init(struct history_store *s, const struct engine_limits *limits);
+/* total_max: bytes of all channels. */
+void history_store_init(struct history_store *s, struct history_bounds bounds, size_t total_max);
 /* owner_bytes: what the channel itself takes in memory; it counts as history while it has some. */
 void history_init(struct history *h, size_t owner_bytes);
 void history_fini(struct history_store *s, struct history *h);

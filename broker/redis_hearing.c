@@ -273,7 +273,7 @@ static void ask_fill(struct shard *s, struct heard_channel *ch) {
 	redis_args_number(a, question.from[REDIS_LANE_WHO].number);
 	redis_args_number(a, FILL_LIMIT);
 	redis_args_number(a, s->engine->limits.reply_max_bytes);
-	redis_args_number(a, s->engine->limits.history_ms);
+	redis_args_number(a, engine_history_bounds(&s->engine->limits, heard_channel_name(ch)).age_ms);
 	redis_args_call(a, s->server, REDIS_SCRIPT_fill, on_filled, f);
 }
 

@@ -283,7 +283,7 @@ static void ask_read(struct question *q) {
 	add_range(a, q, ch);
 	redis_args_number(a, q->limit);
 	redis_args_number(a, limits->reply_max_bytes);
-	redis_args_number(a, limits->history_ms);
+	redis_args_number(a, engine_history_bounds(limits, channel_of(q)).age_ms);
 	redis_args_number(a, q->member_limit);
 	redis_args_number(a, limits->reply_max_bytes);
 	if ((q->flags & IPC_WANT_DELIVER) != 0) {

@@ -177,7 +177,7 @@ static void on_outcome(void *arg, enum redis_outcome outcome, const struct redis
 
 static void call(struct redis_queue *q, struct waiting *w) {
 	struct slice channel = channel_of(w), key = slice_of(w->key, IPC_KEY_BYTES);
-	const struct engine_limits *limits = &q->settings.limits;
+	struct history_bounds bounds = engine_history_bounds(&q->settings.limits, channel);
 	struct redis_args *a = &q->args;
 
 	redis_args_keys(a, "ms", channel);
@@ -189,10 +189,10 @@ static void call(struct redis_queue *q, struct waiting *w) {
 	redis_args_add(a, slice_of(&w->kind, 1));
 	redis_args_add(a, slice_of(w->bytes + w->channel_len, w->data_len));
 	redis_args_number(a, (w->flags & IPC_NO_HISTORY) == 0);
-	redis_args_number(a, limits->history_count);
-	redis_args_number(a, limits->history_bytes);
-	redis_args_number(a, limits->history_ms);
-	redis_args_number(a, limits->idempotency_ms);
+	redis_args_number(a, bounds.count);
+	redis_args_number(a, bounds.bytes);
+	redis_args_number(a, bounds.age_ms);
+	redis_args_number(a, q->settings.limits.idempotency_ms);
 	redis_args_pubsub(a, channel);
 	if (w->was_sent)
 		stat_add(STAT_redis_retries, 1);

@@ -12,6 +12,10 @@
 
 enum { IPC_VERSION = 3, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
 
+/* The channel by which workers learn what moderators have ordered. Its history says what is in force, so it is kept as long as that can be. */
+#define IPC_MODERATION_CHANNEL "$moderation"
+enum { IPC_MODERATION_SECONDS_MAX = 30 * 86400 };
+
 enum ipc_type {
 	IPC_NONE = 0,
 #define U8(n)

@@ -594,6 +594,35 @@ START_TEST(tiny_channels_are_bounded) {
 }
 END_TEST
 
+/* What moderators have said stays, however old and crowded everything else is. */
+START_TEST(moderation_has_bounds_of_its_own) {
+	struct engine_events quiet = events;
+	struct engine_limits small = limits;
+	struct ipc_publish order = { .channel = slice_text(IPC_MODERATION_CHANNEL), .data = slice_text("1234") };
+	struct ipc_publish other = { .channel = slice_text("a"), .data = slice_text("5678") };
+	struct ipc_history newest = { .channel = order.channel, .flags = IPC_BEFORE, .limit = 1 };
+	struct history_bounds bounds = engine_history_bounds(&limits, order.channel);
+
+	quiet.publication = ignore_publication;
+	small.history_total_bytes = 1 << 12;
+	engine = engine_memory.create(&(struct engine_setup){ .limits = small }, &quiet, NULL, 0, 0);
+	for (size_t i = 0; i < bounds.count + 5; i++)
+		engine_memory.publish(engine, ticket, &order);
+	for (int i = 0; i < 1000; i++)
+		engine_memory.publish(engine, ticket, &other);
+	engine_memory.tick(engine, 2 * HISTORY_MS, 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_history_messages), bounds.count);
+	memset(&up, 0, sizeof(up));
+	engine_memory.history(engine, ticket, &newest);
+	ck_assert(up.flags == IPC_SNAPSHOT_MORE && up.number_count == 1 && up.offset == bounds.count + 5);
+	for (int i = 0; i < 10; i++)
+		engine_memory.tick(engine, bounds.age_ms, 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_history_messages), 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_history_bytes), 0);
+	engine_memory.destroy(&engine);
+}
+END_TEST
+
 Suite *suite_engine_memory(void);
 
 Suite *suite_engine_memory(void) {
@@ -604,6 +633,7 @@ Suite *suite_engine_memory(void) {
 	tcase_add_loop_test(t, random_steps, 0, 4);
 	tcase_add_test(t, answers_are_bounded);
 	tcase_add_test(t, tiny_channels_are_bounded);
+	tcase_add_test(t, moderation_has_bounds_of_its_own);
 	suite_add_tcase(s, t);
 	return s;
 }

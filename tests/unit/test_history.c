@@ -9,12 +9,7 @@ static struct history one, two;
 enum { OWNER_BYTES = 30, RING_BYTES = 4 * sizeof(void *) };
 
 static void open_store(size_t count, size_t bytes, size_t total, uint64_t age_ms) {
-	struct engine_limits limits = { .history_count = count,
-		.history_bytes = bytes,
-		.history_total_bytes = total,
-		.history_ms = age_ms };
-
-	history_store_init(&store, &limits);
+	history_store_init(&store, (struct history_bounds){ count, bytes, age_ms }, total);
 	history_init(&one, OWNER_BYTES);
 	history_init(&two, OWNER_BYTES);
 }

@@ -46,12 +46,16 @@ static void on_call(struct redis_server *s UNUSED, enum redis_script script, con
 	ck_assert_int_eq(script, REDIS_SCRIPT_publish);
 	ck_assert_uint_eq(key_count, 4);
 	ck_assert_uint_eq(arg_count, 11);
-	ck_assert(slice_eq_text(key[0], "p:m:room") && slice_eq_text(key[1], "p:s:room") && slice_eq_text(key[3], "p:n"));
 	ck_assert_uint_eq(arg[0].len, REDIS_EPOCH_LEN);
-	ck_assert(slice_eq_text(arg[1], "room") && slice_eq_text(arg[10], "p:c:room"));
 	ck_assert_uint_eq(arg[2].len, IPC_KEY_BYTES);
-	ck_assert(slice_starts_with(key[2], "p:i:room:") && slice_eq(slice_skip(key[2], 9), arg[2]));
-	ck_assert(slice_eq_text(arg[6], "100") && slice_eq_text(arg[7], "1000") && slice_eq_text(arg[8], "60000"));
+	if (slice_eq_text(arg[1], IPC_MODERATION_CHANNEL)) {
+		ck_assert(slice_eq_text(arg[6], "10000") && slice_eq_text(arg[7], "4194304") && slice_eq_text(arg[8], "2592000000"));
+	} else {
+		ck_assert(slice_eq_text(key[0], "p:m:room") && slice_eq_text(key[1], "p:s:room") && slice_eq_text(key[3], "p:n"));
+		ck_assert(slice_eq_text(arg[1], "room") && slice_eq_text(arg[10], "p:c:room"));
+		ck_assert(slice_starts_with(key[2], "p:i:room:") && slice_eq(slice_skip(key[2], 9), arg[2]));
+		ck_assert(slice_eq_text(arg[6], "100") && slice_eq_text(arg[7], "1000") && slice_eq_text(arg[8], "60000"));
+	}
 	ck_assert(slice_eq_text(arg[9], "30000"));
 	*c = (struct call){ .fn = fn, .arg = user };
 	memcpy(&c->number, arg[4].ptr, sizeof(c->number));
@@ -100,9 +104,9 @@ static void teardown(void) {
 	ck_assert_uint_eq(stat_get(stats_own, STAT_redis_queue_bytes), 0);
 }
 
-static void add_of(size_t bytes) {
+static void add_to(const char *channel, size_t bytes) {
 	unsigned char data[4000] = { 0 };
-	struct ipc_publish p = { .channel = slice_text("room"), .kind = 7 };
+	struct ipc_publish p = { .channel = slice_text(channel), .kind = 7 };
 
 	added++;
 	memcpy(data, &added, sizeof(added));
@@ -111,6 +115,10 @@ static void add_of(size_t bytes) {
 	if (added % 2 == 0)
 		memcpy(p.key, &added, sizeof(added));
 	redis_queue_add(queue, (struct ticket){ 9, added }, &p, now);
+}
+
+static void add_of(size_t bytes) {
+	add_to("room", bytes);
 }
 
 static void add(void) {
@@ -184,6 +192,14 @@ START_TEST(plain) {
 	pass(0);
 	done();
 	expect(3, IPC_REPEATED);
+}
+END_TEST
+
+START_TEST(moderation_has_bounds_of_its_own) {
+	add_to(IPC_MODERATION_CHANNEL, sizeof(added));
+	pass(0);
+	done();
+	expect(1, IPC_OK);
 }
 END_TEST
 
@@ -406,6 +422,7 @@ Suite *suite_redis_queue(void) {
 	tcase_add_checked_fixture(all, setup, teardown);
 	tcase_set_timeout(all, 60);
 	tcase_add_test(all, plain);
+	tcase_add_test(all, moderation_has_bounds_of_its_own);
 	tcase_add_test(all, lost_is_sent_again_in_order);
 	tcase_add_test(all, refused_waits_for_those_under_way);
 	tcase_add_test(all, deadlines);
