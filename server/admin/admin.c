@@ -14,6 +14,9 @@ static const struct admin_route routes[] = {
 	{ HTTP_GET, "/api/channels", false, api_channels },
 	{ HTTP_GET, "/api/history", false, api_history },
 	{ HTTP_GET, "/api/presence", false, api_presence },
+	{ HTTP_POST, "/api/kick", false, api_kick },
+	{ HTTP_POST, "/api/ban", false, api_ban },
+	{ HTTP_POST, "/api/mute", false, api_mute },
 };
 
 struct admin *admin_of(struct conn *c) {

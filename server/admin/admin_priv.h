@@ -29,6 +29,19 @@ void admin_respond_readable(struct conn *c, json_t *json);
 /* 503 with Retry-After when surely not done, 504 when perhaps done. */
 void admin_refuse_result(struct conn *c, enum ipc_result result);
 
+/* --- what the parts of the API share --- */
+
+/* NULL, after a refusal, when the body is not a JSON object. Returns owned. */
+json_t *api_parse_body(struct conn *c, struct slice body);
+/* Of a string; borrowed from it. */
+struct slice api_text_of(const json_t *string);
+/* The idempotency_key, borrowed; empty: none. False, after a refusal, when it is not a string of a fair length. */
+bool api_read_key(struct conn *c, const json_t *json, struct slice *key);
+/* Everything that makes two calls the same publication. */
+void api_hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]);
+/* Returns owned. */
+json_t *api_result_json(const struct hub_result *r);
+
 struct admin_route {
 	enum http_method method;
 	const char *path;
@@ -44,5 +57,8 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 void api_channels(struct conn *c, const struct http_request *r, struct slice body);
 void api_history(struct conn *c, const struct http_request *r, struct slice body);
 void api_presence(struct conn *c, const struct http_request *r, struct slice body);
+void api_kick(struct conn *c, const struct http_request *r, struct slice body);
+void api_ban(struct conn *c, const struct http_request *r, struct slice body);
+void api_mute(struct conn *c, const struct http_request *r, struct slice body);
 
 #endif

@@ -19,8 +19,7 @@ static struct slice without_quotation(const char *text) {
 	return quotation != NULL ? slice_of(text, (size_t)(quotation - text)) : slice_text(text);
 }
 
-/* NULL, after a refusal, when the body is not what it should be. Returns owned. */
-static json_t *parse_body(struct conn *c, struct slice body) {
+json_t *api_parse_body(struct conn *c, struct slice body) {
 	/* Numbers as doubles, as in the chat: any integer is valid JSON, and the data is handed on as it stands anyway. */
 	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL;
 	json_error_t error = { .text = "nested too deep" };
@@ -44,7 +43,7 @@ static json_t *parse_body(struct conn *c, struct slice body) {
 	return json;
 }
 
-static struct slice text_of(const json_t *string) {
+struct slice api_text_of(const json_t *string) {
 	return slice_of(json_string_value(string), json_string_length(string));
 }
 
@@ -53,7 +52,7 @@ static bool is_channel(const json_t *name) {
 
 	if (!json_is_string(name))
 		return false;
-	s = text_of(name);
+	s = api_text_of(name);
 	if (s.len == 0 || s.len > IPC_CHANNEL_MAX)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
@@ -64,8 +63,7 @@ static bool is_channel(const json_t *name) {
 	return s.ptr[0] != '$' || slice_eq_text(s, CHANNEL_EVERYBODY) || slice_eq_text(s, CHANNEL_BROADCAST);
 }
 
-/* False, after a refusal, when the key is not a string of a fair length. */
-static bool read_key(struct conn *c, const json_t *json, struct slice *key) {
+bool api_read_key(struct conn *c, const json_t *json, struct slice *key) {
 	const json_t *value = json_object_get(json, "idempotency_key");
 
 	*key = SLICE_EMPTY;
@@ -75,7 +73,7 @@ static bool read_key(struct conn *c, const json_t *json, struct slice *key) {
 		conn_refuse(c, 400, "idempotency_key is not a string of 1 to 256 bytes", NULL);
 		return false;
 	}
-	*key = text_of(value);
+	*key = api_text_of(value);
 	return true;
 }
 
@@ -90,8 +88,7 @@ static bool read_data(struct conn *c, struct slice body, struct slice *data) {
 	return false;
 }
 
-/* Everything that makes two calls the same publication. */
-static void hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]) {
+void api_hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]) {
 	uint8_t sum[SHA256_BYTES];
 	struct buf b;
 
@@ -105,7 +102,7 @@ static void hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY
 	memcpy(out, sum, IPC_KEY_BYTES);
 }
 
-static json_t *result_json(const struct hub_result *r) {
+json_t *api_result_json(const struct hub_result *r) {
 	return json_pack("{s:s, s:I, s:b}", "epoch", r->position.epoch, "offset", (json_int_t)r->position.offset, "repeated",
 	    r->result == IPC_REPEATED);
 }
@@ -119,7 +116,7 @@ static void publish(struct admin_call *call, struct slice channel, struct slice 
 	uint8_t flags = channel.ptr[0] == '$' ? IPC_NO_HISTORY : 0;
 
 	if (key.len > 0)
-		hash_key(key, channel, hash);
+		api_hash_key(key, channel, hash);
 	call->waiting++;
 	hub_publish(&call->client, channel, key.len > 0 ? hash : NULL, flags, kind, data, fn, cookie);
 }
@@ -131,13 +128,13 @@ static void on_published(struct hub_client *client, void *cookie, const struct h
 	(void)cookie;
 	admin_call_end(call);
 	if (r->result == IPC_OK || r->result == IPC_REPEATED)
-		admin_respond_json(c, 200, result_json(r));
+		admin_respond_json(c, 200, api_result_json(r));
 	else
 		admin_refuse_result(c, r->result);
 }
 
 void api_publish(struct conn *c, const struct http_request *r, struct slice body) {
-	json_t *json = parse_body(c, body);
+	json_t *json = api_parse_body(c, body);
 	struct slice key, data;
 
 	(void)r;
@@ -145,8 +142,8 @@ void api_publish(struct conn *c, const struct http_request *r, struct slice body
 		return;
 	if (!is_channel(json_object_get(json, "channel")))
 		conn_refuse(c, 400, "channel is missing, or not a channel's name", NULL);
-	else if (read_data(c, body, &data) && read_key(c, json, &key))
-		publish(admin_call_new(c), text_of(json_object_get(json, "channel")), key, data, on_published, NULL);
+	else if (read_data(c, body, &data) && api_read_key(c, json, &key))
+		publish(admin_call_new(c), api_text_of(json_object_get(json, "channel")), key, data, on_published, NULL);
 	json_decref(json);
 }
 
@@ -157,7 +154,7 @@ static void on_broadcast_part(struct hub_client *client, void *cookie, const str
 	json_t *result;
 
 	if (r->result == IPC_OK || r->result == IPC_REPEATED)
-		result = result_json(r);
+		result = api_result_json(r);
 	else
 		result = json_pack("{s:s}", "error", r->result == IPC_UNCERTAIN ? "uncertain" : "unavailable");
 	json_object_set_new(call->answer, channel, result);
@@ -192,11 +189,11 @@ static void broadcast(struct conn *c, const json_t *channels, struct slice key, 
 
 	call->answer = json_object();
 	json_array_foreach(channels, i, name)
-		publish(call, text_of(name), key, data, on_broadcast_part, slice_dup_text(text_of(name)));
+		publish(call, api_text_of(name), key, data, on_broadcast_part, slice_dup_text(api_text_of(name)));
 }
 
 void api_broadcast(struct conn *c, const struct http_request *r, struct slice body) {
-	json_t *json = parse_body(c, body);
+	json_t *json = api_parse_body(c, body);
 	struct slice key, data;
 
 	(void)r;
@@ -204,7 +201,7 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 		return;
 	if (!are_channels(json_object_get(json, "channels")))
 		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels, each once", NULL);
-	else if (read_data(c, body, &data) && read_key(c, json, &key))
+	else if (read_data(c, body, &data) && api_read_key(c, json, &key))
 		broadcast(c, json_object_get(json, "channels"), key, data);
 	json_decref(json);
 }

@@ -288,6 +288,10 @@ bool conn_is_open(const struct conn *c) {
 	return c->state == CONN_OPEN && c->reason == CLOSE_NONE;
 }
 
+uint64_t conn_age_ms(const struct conn *c) {
+	return evloop_now_ms(c->cs->loop) - c->start_ms;
+}
+
 void *conn_user(const struct conn *c) {
 	return c->user;
 }

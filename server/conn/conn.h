@@ -35,7 +35,7 @@ enum close_reason {
 
 const char *close_reason_name(enum close_reason r);
 
-/* What a front end gives to a connection that it upgrades. Static const; every slot filled. */
+/* What a front end gives to a connection that it upgrades. Static const; every slot filled but the last. */
 struct conn_ops {
 	const char *name;
 	/* The 101 is queued; messages may be sent. */
@@ -49,6 +49,8 @@ struct conn_ops {
 	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. What is sent from in here still goes
 	 * out, before the close frame. */
 	void (*on_closed)(struct conn *c, bool by_server);
+	/* Who the client has said to be, where no token says it; empty, or NULL: nobody. */
+	struct slice (*user_id)(const struct conn *c);
 };
 
 /* What a process gives to all its connections. */
@@ -86,8 +88,10 @@ size_t conns_count(const struct conns *cs);
 void conns_drain(struct conns *cs, uint64_t spread_ms);
 /* New requests (also upgrades) get 503 with Retry-After; nobody is closed yet. */
 void conns_refuse_new(struct conns *cs, bool is_refusing);
-/* Closes with `token_revoked` whoever has a grant that is no longer in force. */
-void conns_review(struct conns *cs, bool (*is_in_force)(const struct auth_grant *g, void *arg), void *arg);
+/* Why this one has to go, and in *detail further words or NULL (borrowed until the next call); CLOSE_NONE: it has not. */
+typedef enum close_reason (*conn_judge_fn)(const struct conn *c, void *arg, const char **detail);
+/* Looks at all WebSockets. */
+void conns_review(struct conns *cs, conn_judge_fn judge, void *arg);
 void *conns_arg(const struct conns *cs);
 struct evloop *conns_loop(const struct conns *cs);
 struct id_source *conns_ids(struct conns *cs);
@@ -115,6 +119,10 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 void conn_set_grant(struct conn *c, struct auth_grant *grant);
 /* Borrowed until another is set; NULL: nobody is asked who he is. */
 const struct auth_grant *conn_grant(const struct conn *c);
+/* Of a WebSocket: the user id of its grant, or else what its front end knows; empty: nobody's. */
+struct slice conn_user_id(const struct conn *c);
+/* Since it was accepted. */
+uint64_t conn_age_ms(const struct conn *c);
 
 /* --- what its client may take (server/limits); of who is exempt, all is granted and nothing is counted --- */
 

@@ -15,6 +15,12 @@ const struct auth_grant *conn_grant(const struct conn *c) {
 	return c->grant;
 }
 
+struct slice conn_user_id(const struct conn *c) {
+	if (c->grant != NULL)
+		return grant_user(c->grant);
+	return c->state == CONN_OPEN && c->ops->user_id != NULL ? c->ops->user_id(c) : SLICE_EMPTY;
+}
+
 static uint64_t ms_left(const struct conn *c) {
 	uint64_t wall_ms = evloop_wall_ms(c->cs->loop), expires_s = c->grant->expires_s;
 
@@ -28,13 +34,18 @@ uint64_t conn_grant_due(const struct conn *c, uint64_t now) {
 }
 
 /* Whoever ends may take others along, so none but the first is relied on. */
-void conns_review(struct conns *cs, bool (*is_in_force)(const struct auth_grant *g, void *arg), void *arg) {
+void conns_review(struct conns *cs, conn_judge_fn judge, void *arg) {
 	for (size_t left = cs->count; left > 0 && !list_is_empty(&cs->all); left--) {
 		struct conn *c = list_entry(cs->all.next, struct conn, link);
+		const char *detail = NULL;
+		enum close_reason reason;
 
 		list_remove(&c->link);
 		list_add_tail(&cs->all, &c->link);
-		if (c->state == CONN_OPEN && c->grant != NULL && !is_in_force(c->grant, arg))
-			conn_close(c, CLOSE_token_revoked, NULL);
+		if (c->state != CONN_OPEN)
+			continue;
+		reason = judge(c, arg, &detail);
+		if (reason != CLOSE_NONE)
+			conn_close(c, reason, detail);
 	}
 }

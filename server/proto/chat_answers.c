@@ -85,6 +85,7 @@ static bool is_clients_fault(enum chat_error error) {
 	case CHAT_uncertain:
 	case CHAT_rate_limited:
 	case CHAT_room_full:
+	case CHAT_muted:
 		return false;
 	default:
 		return true;

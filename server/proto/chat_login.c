@@ -120,6 +120,11 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 	error = login_read(&l, s, r);
 	if (error != CHAT_OK || !chat_take_join(s, &error))
 		return error;
+	if (chat_is_banned(s, l.user)) {
+		chat_fail(s, CHAT_banned, r->ref);
+		conn_close(s->base.hub.conn, CLOSE_banned, NULL);
+		return CHAT_OK;
+	}
 	s->state = CHAT_LOGGING_IN;
 	s->base.owned = user_new(&l, proto_scratch(s->base.context));
 	chat_hear_everybody(s);

@@ -10,8 +10,7 @@
 enum { KEY_BYTES = IPC_KEY_BYTES, MESSAGE_ID_BYTES = 12 };
 STATIC_ASSERT(BASE64URL_LEN(MESSAGE_ID_BYTES) <= ID_TEXT_LEN, "a message id fits where ids go");
 
-/* Two publications with the same digest are the same one: of the same type, user, channel and ref. */
-static void make_digest(const struct chat_session *s, const struct chat_request *r, struct slice channel,
+void chat_publication_digest(const struct chat_session *s, const struct chat_request *r, struct slice channel,
     uint8_t digest[SHA256_BYTES]) {
 	const struct slice parts[] = { r->type, chat_user_id(s), channel, r->ref };
 	uint8_t text[16 + CHAT_USER_MAX + sizeof(struct chat_channel) + CHAT_REF_MAX + ARRAY_LEN(parts)];
@@ -62,6 +61,8 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 
 	if (!chat_may(s, RIGHT_chat))
 		return CHAT_not_allowed;
+	if (chat_is_muted(s))
+		return CHAT_muted;
 	if (!chat_request_text(r, "message", &message) || !chat_check_text(message))
 		return CHAT_bad_message;
 	error = chat_own_room(s, r, &channel);
@@ -69,7 +70,7 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 		return error;
 	p = chat_pending_new(s, r, slice_text(channel.name));
 	if (r->ref.len > 0) {
-		make_digest(s, r, slice_text(channel.name), digest);
+		chat_publication_digest(s, r, slice_text(channel.name), digest);
 		base64url_encode(slice_of(digest + KEY_BYTES, MESSAGE_ID_BYTES), p->id);
 	} else {
 		id_text(ids, id_next(ids), p->id);
@@ -106,6 +107,8 @@ enum chat_error chat_do_system(struct chat_session *s, const struct chat_request
 
 	if (!is_system_user(s))
 		return CHAT_not_allowed;
+	if (chat_is_muted(s))
+		return CHAT_muted;
 	if (!chat_request_text(r, "message", &message) || !chat_check_text(message))
 		return CHAT_bad_message;
 	if (has_room) {
@@ -116,7 +119,7 @@ enum chat_error chat_do_system(struct chat_session *s, const struct chat_request
 		chat_channel_of_room(&channel, room);
 	}
 	if (r->ref.len > 0)
-		make_digest(s, r, slice_text(channel.name), digest);
+		chat_publication_digest(s, r, slice_text(channel.name), digest);
 	b = proto_scratch(s->base.context);
 	buf_add_text(b, "\"type\":\"system\"");
 	json_write_member_text(b, "message", message);
@@ -135,10 +138,12 @@ enum chat_error chat_do_publish(struct chat_session *s, const struct chat_reques
 		return CHAT_bad_channel;
 	if (!chat_may(s, RIGHT_publish) || !chat_may_use(s, channel))
 		return CHAT_not_allowed;
+	if (chat_is_muted(s))
+		return CHAT_muted;
 	if (!json_raw_member(r->text, "data", &data))
 		return CHAT_bad_data;
 	if (r->ref.len > 0)
-		make_digest(s, r, channel, digest);
+		chat_publication_digest(s, r, channel, digest);
 	hub_publish(&s->base.hub, channel, r->ref.len > 0 ? digest : NULL, 0, PAYLOAD_JSON, data, on_published,
 	    chat_pending_new(s, r, channel));
 	return CHAT_OK;

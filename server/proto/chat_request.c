@@ -106,6 +106,15 @@ enum chat_error chat_request_before(const struct chat_request *r, bool *has, uin
 	return whole_number(before, out) && *out > 0 ? CHAT_OK : CHAT_bad_since;
 }
 
+enum chat_error chat_request_seconds(const struct chat_request *r, uint32_t most, uint32_t *seconds) {
+	uint64_t number;
+
+	if (!whole_number(find(r->root, "seconds"), &number) || number > most)
+		return CHAT_bad_seconds;
+	*seconds = (uint32_t)number;
+	return CHAT_OK;
+}
+
 enum chat_error chat_request_limit(const struct chat_request *r, uint32_t *limit) {
 	const json_t *value = find(r->root, "limit");
 	uint64_t number;

@@ -31,6 +31,8 @@ bool chat_request_text(const struct chat_request *r, const char *name, struct sl
 enum chat_error chat_request_since(const struct chat_request *r, bool *has, struct hub_position *out);
 /* The offset "before"; likewise. */
 enum chat_error chat_request_before(const struct chat_request *r, bool *has, uint64_t *out);
+/* "seconds", which must be there, from 0 on. CHAT_OK or CHAT_bad_seconds. */
+enum chat_error chat_request_seconds(const struct chat_request *r, uint32_t most, uint32_t *seconds);
 /* "limit" or what stands in *limit already. CHAT_OK or CHAT_bad_limit. */
 enum chat_error chat_request_limit(const struct chat_request *r, uint32_t *limit);
 

@@ -5,7 +5,7 @@
  * Answers: every request is answered once, at once or when the hub has answered; until then it is remembered in a struct
  *          chat_pending, whose cost counts towards the session's bound.
  * Files:   proto_chat (connection, dispatch), chat_login, chat_rooms, chat_channels (and history), chat_messages (publishing),
- *          chat_auth (what a token allows, and its renewal), chat_answers (what several answers have in common).
+ *          chat_auth (what a token allows, and its renewal), chat_moderation, chat_answers (what several answers have in common).
  */
 #ifndef SERVER_PROTO_CHAT_SESSION_H
 #define SERVER_PROTO_CHAT_SESSION_H
@@ -72,7 +72,7 @@ static inline struct slice chat_user_json(const struct chat_session *s) {
 
 /* --- requests without an answer --- */
 
-/* Returns owned, to be handed to the hub as a cookie. */
+/* Returns owned, to be handed to the hub as a cookie. channel: or what else its answer needs. */
 struct chat_pending *chat_pending_new(struct chat_session *s, const struct chat_request *r, struct slice channel) MUST_CHECK;
 /* A copy, for the second question of one request. */
 struct chat_pending *chat_pending_again(struct chat_session *s, const struct chat_pending *p) MUST_CHECK;
@@ -108,6 +108,14 @@ bool chat_may_enter(const struct chat_session *s, struct slice room);
 bool chat_may_use(const struct chat_session *s, struct slice channel);
 /* Adds when the token expires, if it does: ,"expires":1700000000000,"expires_in":3600 */
 void chat_answer_expiry(const struct chat_session *s, struct buf *b);
+
+/* --- moderation --- */
+
+bool chat_is_banned(const struct chat_session *s, struct slice user);
+/* The user of the session, who is logged in; then the error says how long. */
+bool chat_is_muted(const struct chat_session *s);
+/* All that makes a publication the same one: type, user, channel and ref. */
+void chat_publication_digest(const struct chat_session *s, const struct chat_request *r, struct slice channel, uint8_t digest[SHA256_BYTES]);
 
 /* --- answers --- */
 

@@ -85,15 +85,23 @@ void proto_session_end(struct proto_session *s, uint32_t grace_ms) {
 	s->context->ended = s;
 }
 
-void proto_send_limited(struct proto_context *context, struct conn *c, uint64_t wait_ms) {
+void proto_send_wait(struct proto_context *context, struct conn *c, enum chat_error why, uint64_t wait_ms) {
 	struct buf *b = proto_scratch(context);
 
 	buf_add_text(b, "{\"type\":\"error\"");
-	json_write_member_text(b, "code", slice_text(chat_error_code(CHAT_rate_limited)));
-	json_write_member_text(b, "message", slice_text(chat_error_sentence(CHAT_rate_limited)));
+	json_write_member_text(b, "code", slice_text(chat_error_code(why)));
+	json_write_member_text(b, "message", slice_text(chat_error_sentence(why)));
 	json_write_member_seconds(b, "retry_after", wait_ms);
 	buf_add_u8(b, '}');
 	conn_send(c, WS_TEXT, buf_slice(b));
+}
+
+uint64_t proto_muted_ms(const struct proto_context *context, const struct conn *c) {
+	uint64_t now_ms = evloop_wall_ms(conns_loop(conn_conns(c)));
+	struct slice user = conn_user_id(c);
+	uint32_t until_s = user.len > 0 ? limits_sanction_of(context->limits, user, LIMIT_MUTED, now_ms / 1000) : 0;
+
+	return until_s > 0 ? (uint64_t)until_s * 1000 - now_ms : 0;
 }
 
 struct buf *proto_scratch(struct proto_context *context) {

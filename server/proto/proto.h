@@ -9,8 +9,10 @@
 #include "common/svc/config.h"
 #include "server/auth/auth.h"
 #include "server/hub/hub.h"
+#include "server/limits/limits.h"
 
-enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_COUNT };
+/* FORM_MODERATION: no front end's; its worker fills it in. */
+enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_MODERATION = 2, FORM_COUNT };
 
 struct proto_session;
 
@@ -19,6 +21,7 @@ struct proto_context {
 	struct hub *hub;
 	const struct config *config;
 	const struct auth *auth;	/* borrowed */
+	struct limits *limits;		/* borrowed */
 	struct hub_form forms[FORM_COUNT];
 	const char *detail;		/* static: further words for the error that a request is about to be answered with; NULL: none */
 	uint64_t retry_after_ms;	/* of that error, too: when to try again; 0: nothing is said of it */
@@ -26,7 +29,7 @@ struct proto_context {
 	struct proto_session *ended;	/* sessions without a connection, to be freed at the end of the turn */
 };
 
-/* Fills context->forms; hub and auth are set by the caller, after hub_new() and auth_new(). */
+/* Fills context->forms; hub, auth and limits are set by the caller, after hub_new() and auth_new(). */
 void proto_init(struct proto_context *context, const struct config *config);
 /* After all connections are gone (conns_free). */
 void proto_fini(struct proto_context *context);

@@ -38,9 +38,14 @@ static void broadcast_on_message(struct conn *c, bool is_text, struct slice data
 	struct broadcast_session *s = conn_user(c);
 	uint8_t kind = is_text ? PAYLOAD_TEXT : PAYLOAD_BINARY;
 	const struct auth_grant *grant = conn_grant(c);
+	uint64_t muted_ms = proto_muted_ms(s->base.context, c);
 
 	if (grant != NULL && (grant->rights & RIGHT_publish) == 0) {
 		conn_close(c, CLOSE_policy, "the token does not allow to publish");
+		return;
+	}
+	if (muted_ms > 0) {
+		proto_send_wait(s->base.context, c, CHAT_muted, muted_ms);
 		return;
 	}
 	/* A single message always goes, however large the largest one may be. */
@@ -58,7 +63,7 @@ static void broadcast_on_message(struct conn *c, bool is_text, struct slice data
 static void broadcast_on_limited(struct conn *c, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms) {
 	struct broadcast_session *s = conn_user(c);
 
-	proto_send_limited(s->base.context, c, wait_ms);
+	proto_send_wait(s->base.context, c, CHAT_rate_limited, wait_ms);
 }
 
 static void broadcast_on_closed(struct conn *c, bool by_server UNUSED) {

@@ -90,12 +90,19 @@ static void chat_on_closed(struct conn *c, bool by_server) {
 	proto_session_end(&s->base, (uint32_t)seconds * 1000);
 }
 
+static struct slice chat_id_of(const struct conn *c) {
+	const struct chat_session *s = conn_user(c);
+
+	return s->base.owned != NULL ? chat_user_id(s) : SLICE_EMPTY;
+}
+
 static const struct conn_ops chat_ops = {
 	.name = "chat",
 	.on_open = chat_on_open,
 	.on_message = chat_on_message,
 	.on_limited = chat_on_limited,
 	.on_closed = chat_on_closed,
+	.user_id = chat_id_of,
 };
 
 void chat_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r) {

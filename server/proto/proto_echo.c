@@ -24,7 +24,7 @@ static void echo_on_message(struct conn *c, bool is_text, struct slice data) {
 }
 
 static void echo_on_limited(struct conn *c, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms) {
-	proto_send_limited(conn_user(c), c, wait_ms);
+	proto_send_wait(conn_user(c), c, CHAT_rate_limited, wait_ms);
 }
 
 static void echo_on_closed(struct conn *c UNUSED, bool by_server UNUSED) {

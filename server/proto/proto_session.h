@@ -7,6 +7,7 @@
 #ifndef SERVER_PROTO_PROTO_SESSION_H
 #define SERVER_PROTO_PROTO_SESSION_H
 
+#include "server/proto/chat_errors.h"
 #include "server/proto/proto.h"
 
 /* The beginning of every front end's session. */
@@ -24,8 +25,10 @@ void proto_session_end(struct proto_session *s, uint32_t grace_ms);
 /* The scratch buffer, empty. For one message: until something else is built. */
 struct buf *proto_scratch(struct proto_context *context);
 
-/* {"type":"error","code":"rate_limited",..,"retry_after":1.25}, for who is over a rate. */
-void proto_send_limited(struct proto_context *context, struct conn *c, uint64_t wait_ms);
+/* {"type":"error","code":"rate_limited",..,"retry_after":1.25}, for who has to wait, where nothing else is in JSON. */
+void proto_send_wait(struct proto_context *context, struct conn *c, enum chat_error why, uint64_t wait_ms);
+/* How long the user has to be silent; 0: not at all. */
+uint64_t proto_muted_ms(const struct proto_context *context, const struct conn *c);
 
 void echo_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);
 void broadcast_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);

@@ -7,6 +7,7 @@
 #include "common/svc/log.h"
 #include "server/auth/auth.h"
 #include "server/auth/origin.h"
+#include "server/moderation/moderation.h"
 #include "server/page/assets.h"
 #include "server/proto/proto.h"
 #include "server/worker/service.h"
@@ -22,6 +23,7 @@ struct reception {
 	struct proto_context context;
 	struct origin_list origins, hosts;
 	struct auth *auth;
+	struct moderation moderation;
 	struct conns *conns;
 };
 
@@ -63,6 +65,21 @@ static bool admit_handshake(struct conn *c, const struct http_request *r) {
 	return is_good;
 }
 
+/* The user of its grant, if it has one. False: refused. */
+static bool admit_unless_banned(const struct reception *e, struct conn *c) {
+	const struct auth_grant *g = conn_grant(c);
+	uint64_t now_s = evloop_wall_ms(conns_loop(conn_conns(c))) / 1000;
+	uint32_t until_s = g != NULL ? limits_sanction_of(e->context.limits, grant_user(g), LIMIT_BANNED, now_s) : 0;
+	char header[48];
+
+	if (until_s == 0)
+		return true;
+	stat_add(STAT_banned_refused, 1);
+	snprintf(header, sizeof(header), "Retry-After: %llu\r\n", (unsigned long long)(until_s - now_s));
+	conn_refuse(c, 403, "a moderator has banned you", header);
+	return false;
+}
+
 /* False: refused. */
 static bool admit_user(const struct reception *e, struct conn *c, const struct http_request *r, struct auth_grant **grant) {
 	enum auth_refusal why = auth_request(e->auth, r, evloop_wall_ms(conns_loop(conn_conns(c))) / 1000, grant);
@@ -85,7 +102,7 @@ static void serve_websocket(struct reception *e, struct conn *c, const struct ht
 	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !conn_admit_upgrade(c) || !admit_user(e, c, r, &grant))
 		return;
 	conn_set_grant(c, grant);
-	if (conn_admit_user(c) && (is_wanted || admit_handshake(c, r)))
+	if (admit_unless_banned(e, c) && conn_admit_user(c) && (is_wanted || admit_handshake(c, r)))
 		proto_upgrade(&e->context, c, r);
 }
 
@@ -129,10 +146,11 @@ static void after_turn(void *arg) {
 	proto_turn_end(&e->context);
 }
 
-static bool is_in_force(const struct auth_grant *g, void *arg) {
+static enum close_reason judge_grant(const struct conn *c, void *arg, const char **detail UNUSED) {
 	const struct reception *e = arg;
+	const struct auth_grant *g = conn_grant(c);
 
-	return auth_is_in_force(e->auth, g);
+	return g == NULL || auth_is_in_force(e->auth, g) ? CLOSE_NONE : CLOSE_token_revoked;
 }
 
 /* The master has tried them before. */
@@ -141,7 +159,7 @@ static void on_auth(struct slice bundle, void *arg) {
 	struct errbuf why;
 
 	if (auth_replace(e->auth, bundle, &why))
-		conns_review(e->conns, is_in_force, e);
+		conns_review(e->conns, judge_grant, e);
 	else
 		log_line(LOG_ERROR, "new tokens or keys cannot be used; the old ones stay", LF_TEXT("error", why.text));
 }
@@ -172,6 +190,7 @@ int worker_run(const struct heritage *h) {
 		return status;
 	assets_init();
 	proto_init(context, config);
+	moderation_form_init(&context->forms[FORM_MODERATION], &reception.moderation);
 	/* The options were checked when they were read. */
 	BUG_ON(!origins_init(&reception.origins, config->origins.item, config->origins.count, &e));
 	BUG_ON(!hosts_init(&reception.hosts, config->hosts.item, config->hosts.count, &e));
@@ -179,10 +198,13 @@ int worker_run(const struct heritage *h) {
 	if (!service_use_tls(&service) || !use_auth(&reception, &service))
 		return HEROLD_EXIT_CONFIG;
 	context->hub = service.hub;
+	context->limits = h->limits;
+	moderation_start(&reception.moderation, service.hub, FORM_MODERATION, service.conns, h->limits);
 	service.after_turn = after_turn;
 	service.on_auth = on_auth;
 	service.callback_arg = &reception;
 	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->listener_kinds);
+	moderation_stop(&reception.moderation);
 	service_fini(&service);
 	origin_list_fini(&reception.origins);
 	origin_list_fini(&reception.hosts);

@@ -35,11 +35,12 @@
 /* Two tokens of one user with the same rights, two others. */
 static const char tokens[] = "[{\"token\":\"first-of-u1-0001\",\"user\":\"u1\"},{\"token\":\"again-of-u1-0002\",\"user\":\"u1\"},"
     "{\"token\":\"other-of-u2-0003\",\"user\":\"u2\"},{\"token\":\"small-of-u1-0004\",\"user\":\"u1\",\"rights\":[],"
-    "\"rooms\":[\"lob*\"],\"channels\":[]}]";
+    "\"rooms\":[\"lob*\"],\"channels\":[]},{\"token\":\"moder-of-m1-0005\",\"user\":\"m1\",\"rights\":[\"moderate\"]}]";
 
 static struct world {
 	struct config config;
 	struct auth *auth;
+	struct limits *limits;
 	struct proto_context context;
 	struct hub hub;
 	struct conn *conn;
@@ -66,6 +67,8 @@ static void set_up_tokens(void) {
 
 /* Small bounds, so that they are reached. */
 static void set_up(void) {
+	struct errbuf e;
+
 	if (w.is_set_up)
 		return;
 	w.is_set_up = true;
@@ -78,6 +81,9 @@ static void set_up(void) {
 	set("echo_prefix", "> ");
 	set("auth", "token");
 	set_up_tokens();
+	w.limits = limits_new(&w.config, 1, &e);
+	BUG_ON(w.limits == NULL);
+	limits_sit(w.limits, 0);
 }
 
 /* --- what goes out --- */
@@ -105,7 +111,7 @@ static void on_sent(struct hub *h UNUSED, uint8_t opcode, struct slice data) {
 }
 
 static void on_publication(struct hub *h UNUSED, const struct hub_publication *p) {
-	for (size_t i = 0; i < FORM_COUNT; i++) {
+	for (size_t i = 0; i <= FORM_RAW; i++) {
 		const struct hub_form *form = &w.context.forms[i];
 		struct buf out;
 
@@ -363,6 +369,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	proto_init(&w.context, &w.config);
 	w.context.hub = &w.hub;
 	w.context.auth = w.auth;
+	w.context.limits = w.limits;
 	open_conn();
 	while (slice_next_part(&rest, '\n', &line))
 		run_line(line);

@@ -350,6 +350,12 @@ void conn_close(struct conn *c, enum close_reason reason, const char *detail UNU
 	stand_in_close(c, false);
 }
 
+struct slice conn_user_id(const struct conn *c) {
+	if (c->grant != NULL)
+		return grant_user(c->grant);
+	return c->ops->user_id != NULL ? c->ops->user_id(c) : SLICE_EMPTY;
+}
+
 bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
 	BUG_ON(rate >= LIMIT_RATES || cost == 0);
 	*wait_ms = c->hub->verdict == LIMIT_WARN ? STAND_IN_WAIT_MS : 0;

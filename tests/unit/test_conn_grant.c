@@ -56,24 +56,28 @@ START_TEST(renewed_and_without_end) {
 }
 END_TEST
 
-static bool is_not(const struct auth_grant *g, void *arg) {
-	return g != arg;
+/* Those with this grant are to go. */
+static enum close_reason judge(const struct conn *c, void *arg, const char **detail) {
+	if (arg == NULL || conn_grant(c) != arg)
+		return CLOSE_NONE;
+	*detail = "spam";
+	return CLOSE_kicked;
 }
 
 START_TEST(reviewed) {
 	struct auth_grant *grant = grant_for(0);
 
 	world_upgrade();
-	conns_review(w.conns, is_not, NULL);
+	conns_review(w.conns, judge, NULL);
 	conn_set_grant(w.opened, grant);
-	conns_review(w.conns, is_not, NULL);
+	conns_review(w.conns, judge, NULL);
 	ck_assert(conn_is_open(w.opened));
-	conns_review(w.conns, is_not, grant);
+	conns_review(w.conns, judge, grant);
 	ck_assert(!conn_is_open(w.opened));
-	world_expect_close(4401, "token revoked");
-	ck_assert_uint_eq(world_closed_with(CLOSE_token_revoked), 1);
-	conns_review(w.conns, is_not, grant);
-	ck_assert_uint_eq(world_closed_with(CLOSE_token_revoked), 1);
+	world_expect_close(4403, "kicked by a moderator: spam");
+	ck_assert_uint_eq(world_closed_with(CLOSE_kicked), 1);
+	conns_review(w.conns, judge, grant);
+	ck_assert_uint_eq(world_closed_with(CLOSE_kicked), 1);
 }
 END_TEST
 

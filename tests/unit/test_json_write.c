@@ -38,9 +38,12 @@ START_TEST(members) {
 	json_write_member_bool(&b, "c", true);
 	json_write_member_bool(&b, "d", false);
 	json_write_member_raw(&b, "e", slice_text("[ 1.0 ]"));
+	json_write_member_seconds(&b, "f", 12000);
+	json_write_member_seconds(&b, "g", 1);
+	json_write_member_seconds(&b, "h", 7050);
 	buf_add_u8(&b, '}');
 	ck_assert(slice_eq_text(buf_slice(&b),
-	    "{\"type\":\"x\",\"a\":\"1\\\"2\",\"b\":18446744073709551615,\"c\":true,\"d\":false,\"e\":[ 1.0 ]}"));
+	    "{\"type\":\"x\",\"a\":\"1\\\"2\",\"b\":18446744073709551615,\"c\":true,\"d\":false,\"e\":[ 1.0 ],\"f\":12,\"g\":0.001,\"h\":7.05}"));
 	buf_fini(&b);
 }
 END_TEST

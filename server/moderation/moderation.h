@@ -1,0 +1,36 @@
+/*
+ * moderation - what moderators have ordered, learned from its channel and done to this process's clients
+ *
+ * Does:      subscribes to the channel of moderation, reads its history from the beginning (again, when its epoch has changed), tells the
+ *            table of limits who is banned and muted, and closes the connections of those who are kicked or banned.
+ * Does not:  give orders (order.h, hub_publish), answer clients, or decide who may.
+ * Order:     whatever comes first, what was said later stands: the table goes by the time of the publication. So history may be read late,
+ *            and again. A kick is for those who were here when it was said.
+ * With the engine of one host the history is lost when the broker ends; the table stands until the master ends.
+ */
+#ifndef SERVER_MODERATION_MODERATION_H
+#define SERVER_MODERATION_MODERATION_H
+
+#include "common/base/htab.h"
+#include "server/hub/hub.h"
+#include "server/limits/limits.h"
+
+/* Embedded by its process. */
+struct moderation {
+	struct hub_client client;
+	struct conns *conns;
+	struct limits *limits;
+	struct hub_position read;	/* so far the history is known */
+	struct htab wanted;		/* struct wanted: whose connections are to be closed, if they have any */
+	struct evloop_timer review;	/* closes them in a turn of their own: nobody is closed amid a delivery */
+	struct evloop_timer retry;
+};
+
+/* The form of its hub_client; m is ready before the hub hands anything out. */
+void moderation_form_init(struct hub_form *form, struct moderation *m);
+/* Borrows all for life. form: the index of its form. */
+void moderation_start(struct moderation *m, struct hub *hub, uint8_t form, struct conns *conns, struct limits *limits);
+/* Before the hub is freed. */
+void moderation_stop(struct moderation *m);
+
+#endif
