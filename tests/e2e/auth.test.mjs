@@ -10,7 +10,7 @@ import { ChatClient } from './support/client.mjs'
 import { run, story, waitFor } from './support/herold.mjs'
 import { clientModule, record } from './support/module.mjs'
 import { RawSocket, handshake } from './support/raw.mjs'
-import { assertNoResidue } from './support/residue.mjs'
+import { RESIDUE, assertNoResidue } from './support/residue.mjs'
 import { seen } from './support/seen.mjs'
 import { PAIRS, SECRET, encode, file, jwk, jwt, now, publicPem, signature } from './support/tokens.mjs'
 
@@ -263,13 +263,13 @@ story('signed tokens: every algorithm, and every refusal', { options: KEYS, time
 	}
 })
 
-story('nothing is left of refused tokens', { options: { ...STATIC, workers: 1, core_dumps: 'on' }, timeout: 120000 }, async (herold, t) => {
+story('nothing is left of refused tokens', { options: { ...STATIC, ...RESIDUE }, timeout: 120000 }, async (herold, t) => {
 	const rows = [...FORMS, ['1 MiB', asQuery('x'.repeat(1 << 20))], ['1 MiB in a header', asHeader('x'.repeat(1 << 20))]]
 
 	t.diagnostic(`refusals of tokens that left nothing: ${await assertNoResidue(herold, rows.map(([what, request]) => [what, handshake(request)]))}`)
 })
 
-story('nothing is left of refused signatures and claims', { options: { ...KEYS, workers: 1, core_dumps: 'on' }, timeout: 120000 }, async (herold, t) => {
+story('nothing is left of refused signatures and claims', { options: { ...KEYS, ...RESIDUE }, timeout: 120000 }, async (herold, t) => {
 	const rows = TAMPERED.filter(([, , name]) => name !== 'OK').map(([what, token]) => [what, handshake(asHeader(token))])
 
 	t.diagnostic(`refusals of signed tokens that left nothing: ${await assertNoResidue(herold, rows)}`)

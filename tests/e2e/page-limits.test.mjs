@@ -1,4 +1,5 @@
-// The chat page in a real browser, when the server wants less of it, or nothing: a scripted server that serves the page's own files
+// The chat page in a real browser, when the server wants less of it, or nothing: the real one, and a scripted one that serves the page's
+// own files
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -7,7 +8,7 @@ import test from 'node:test'
 import { WebSocketServer } from 'ws'
 
 import { Browser, NARROW, WIDE, screenshot } from './support/browser.mjs'
-import { waitFor } from './support/herold.mjs'
+import { story, waitFor } from './support/herold.mjs'
 
 const PAGE = new URL('../../server/page/', import.meta.url)
 const TYPES = { html: 'text/html', css: 'text/css', js: 'text/javascript', svg: 'image/svg+xml' }
@@ -222,4 +223,31 @@ pageStory('refused for a while: the sentence of the refusal, and its time', () =
 	await page.getByRole('button', { name: 'Try now' }).click()
 	await online(page)
 	assert.equal(server.logins, 2)
+})
+
+story('the real server: a page that sends far too much is told, is not cut off, and all of it arrives in order', {
+	timeout: 120000, options: { limit_exempt: '', messages_per_minute: 100, room_history: 1000 },
+}, async (herold, t) => {
+	const browser = await Browser.start()
+	const all = Array.from({ length: 125 }, (_, i) => `message ${i}`)
+
+	t.after(() => browser.close())
+	const page = await browser.open(`${herold.url}/`)
+
+	await page.getByLabel('Your name').fill('Ada')
+	await page.getByRole('button', { name: 'Join the chat' }).click()
+	await online(page)
+	await sayAll(page, all)
+	await notice(page, 'You are writing too fast.')
+	await waitFor(async () => (await page.locator('[data-state=sent] .own').count()) === all.length, 'every message sent', 60000)
+	const said = (await herold.admin('/api/history?channel=room:lobby&limit=1000')).json.publications.map((p) => p.data.message)
+
+	assert.deepEqual(said, all)
+	assert.deepEqual(await texts(page), all)
+	const { counters } = await herold.status()
+
+	assert.ok(counters.limited_messages > 0)
+	assert.deepEqual([counters.closed.rate_limited, counters.upgrades], [0, 1])
+	await page.locator('#notice').waitFor({ state: 'hidden' })
+	assert.deepEqual(page.problems, [])
 })

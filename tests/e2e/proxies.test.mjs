@@ -9,6 +9,7 @@ import test from 'node:test'
 import { ChatClient } from './support/client.mjs'
 import { logFields, run, story, waitFor } from './support/herold.mjs'
 import { OP, RawSocket, frame, handshake } from './support/raw.mjs'
+import { RESIDUE, assertNoResidue } from './support/residue.mjs'
 import { secure } from './support/secure.mjs'
 
 const V1 = 'PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n'
@@ -127,6 +128,52 @@ story('without a good header from a trusted proxy: the end', { options: PROXIED 
 
 	assert.deepEqual([proxy_untrusted, proxy_header_bad, proxy_header_timeout], [1, 2, 1])
 	assert.equal((await herold.status()).counters.proxy_headers, 0)
+})
+
+const NO_HEADER = 'the connection does not begin with it'
+const NO_LINE = 'the line is malformed'
+const v2 = (rest) => Buffer.from(`\r\n\r\n\0\r\nQUIT\n${rest}`, 'latin1')
+const v1 = (rest) => `PROXY ${rest}\r\n`
+
+/** What it is, the bytes, the sentence in the log. */
+const BAD_HEADERS = [
+	['none', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', NO_HEADER],
+	['TLS', Buffer.from('16030100c8010000c40303', 'hex'), NO_HEADER],
+	['in small letters', 'proxy TCP4 192.0.2.1 192.0.2.9 51234 443\r\n', NO_HEADER],
+	['another signature', '\r\n\r\n\0\r\nQUIX\n\x21\x11\0\x0c', NO_HEADER],
+	['LF alone', 'PROXY TCP4 192.0.2.1 192.0.2.9 51234 443\n', 'the line does not end with CRLF'],
+	['without an end', `PROXY UNKNOWN ${'3'.repeat(200)}`, 'the line is too long'],
+	['another transport', v1('UDP4 192.0.2.1 192.0.2.9 51234 443'), NO_LINE],
+	['without a port', v1('TCP4 192.0.2.1 192.0.2.9 51234'), NO_LINE],
+	['two blanks', v1('TCP4  192.0.2.1 192.0.2.9 51234 443'), NO_LINE],
+	['more than an address', v1('TCP4 192.0.2.256 192.0.2.9 51234 443'), NO_LINE],
+	['the other family', v1('TCP6 192.0.2.1 192.0.2.9 51234 443'), NO_LINE],
+	['a name', v1('TCP4 localhost 192.0.2.9 51234 443'), NO_LINE],
+	['more than a port', v1('TCP4 192.0.2.1 192.0.2.9 65536 443'), NO_LINE],
+	['another version', v2('\x11\x11\0\x0c'), 'the version or the command is unknown'],
+	['another command', v2('\x22\x11\0\x0c'), 'the version or the command is unknown'],
+	['another family', v2('\x21\x41\0\x0c'), 'the address family or the transport is unknown'],
+	['addresses cut short', v2('\x21\x11\0\x0b12345678901'), 'the addresses are cut short'],
+	['64 KiB', v2('\x21\x11\xff\xff'), 'it is too long'],
+]
+
+story('nothing is left of refused headers', { options: { ...PROXIED, ...RESIDUE } }, async (herold, t) => {
+	const proxied = herold.addresses[1]
+
+	for (const [what, bytes, sentence] of BAD_HEADERS) {
+		const raw = await RawSocket.open(proxied)
+		const from = herold.lines.length
+
+		raw.write(bytes)
+		await raw.finished()
+		assert.equal(raw.bytes.length, 0, `${what}: no answer to whom nobody knows`)
+		await waitFor(() => herold.lines.slice(from).some((line) => line.includes('reason=proxy_header_bad') && line.includes(sentence)), `${what}: the sentence`)
+	}
+	assert.equal((await closed(herold)).proxy_header_bad, BAD_HEADERS.length)
+	const count = await assertNoResidue(herold, BAD_HEADERS, { address: proxied }) +
+		await assertNoResidue(herold, [['a stranger', V1]], { address: proxied, localAddress: '127.0.0.5' })
+
+	t.diagnostic(`refusals of proxies that left nothing: ${count}`)
 })
 
 story('the header of the PROXY protocol before TLS', { options: { listen: '', tls_listen: '127.0.0.1:0 proxy_protocol', tls_self_signed: 'on', trusted_proxies: '127.0.0.1' } },

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 
 import { story, waitFor } from './support/herold.mjs'
 import { RawSocket, handshake } from './support/raw.mjs'
-import { assertNoResidue } from './support/residue.mjs'
+import { RESIDUE, assertNoResidue } from './support/residue.mjs'
 
 // Stands in every request, and must be in no answer.
 const MARK = 'zq9mark'
@@ -210,7 +210,7 @@ for (const [kind, options, rows] of [
 	['requests', {}, SHAPES], ['origins', {}, originRows(SAME_HOST)], ['listed origins', LISTS, originRows(LISTED)],
 	['hosts', LISTS, REBOUND.map(([path, host]) => [`${path} at ${host}`, handshake({ path, headers: { Host: host } })])],
 ]) {
-	story(`nothing is left of refused ${kind}`, { options: { workers: 1, core_dumps: 'on', ...options } }, async (herold, t) => {
+	story(`nothing is left of refused ${kind}`, { options: { ...RESIDUE, ...options } }, async (herold, t) => {
 		t.diagnostic(`refusals of ${kind} that left nothing: ${await assertNoResidue(herold, rows)}`)
 	})
 }

@@ -1,0 +1,49 @@
+// Nothing is left of what the limits refuse: neither memory nor descriptors, and nobody is counted who is not there
+import assert from 'node:assert/strict'
+
+import { story } from './support/herold.mjs'
+import { OP, RawSocket, closePayload, frame, handshake } from './support/raw.mjs'
+import { EXEMPT, RESIDUE, TIMES, assertNoResidue } from './support/residue.mjs'
+import { file } from './support/tokens.mjs'
+
+const TOKEN = 'the-token-of-anna'
+const OTHERS = { address_connects_per_second: 0, messages_per_minute: 0, limit_exempt: EXEMPT }
+const PLAIN = 'GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const BYE = frame(OP.CLOSE, closePayload(1000))
+const text = (message) => frame(OP.TEXT, typeof message === 'string' ? message : JSON.stringify(message))
+/** An upgrade, messages, and a close frame behind them, for whoever is still heard. */
+const saying = (path, messages, headers) => [handshake({ path, headers }), Buffer.concat([...messages.map(text), BYE])]
+const chatter = [{ type: 'login', userId: 'u1', name: 'Ada' }, { type: 'chat', message: 'one' }, { type: 'chat', message: 'two' }, { type: 'chat', message: 'three' }]
+
+/** What is refused, options, the counter that says so, the bytes; held: connections that are there before. */
+const ROWS = [
+	['new connections of an address', { address_connects_per_second: 1 }, 'limited_connects', PLAIN],
+	['connections of an address', { address_connections: 2 }, 'limited_address_connections', PLAIN, { held: 2 }],
+	['connections of a worker', { worker_connections: 2 }, 'limited_connections', PLAIN, { held: 2 }],
+	['connections of the host', { max_connections: 2 }, 'limited_connections', PLAIN, { held: 2 }],
+	['WebSockets of all', { handshakes_per_second: 1 }, 'limited_handshakes', saying('/echo', [])],
+	['connections of a user', { user_connections: 2, auth: 'token', token_file: file('residue.json', [{ token: TOKEN, user: 'anna' }]) },
+		'limited_user_connections', handshake({ headers: { Authorization: `Bearer ${TOKEN}` } }), { held: 2, headers: { Authorization: `Bearer ${TOKEN}` } }],
+	['messages on /echo', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/echo', ['a', 'b', 'c'])],
+	['messages on /broadcast', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/broadcast', ['a', 'b', 'c'])],
+	['messages of the chat', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/ws', chatter)],
+	['bytes', { bytes_per_second: 1, max_message_bytes: 1024, chat_message_bytes: 1024 }, 'limited_bytes_closed', saying('/echo', Array(8).fill('x'.repeat(1000)))],
+	['logins', { joins_per_minute: 1, client_channels: 4 }, 'limited_joins_closed', saying('/ws', chatter.slice(0, 1))],
+]
+
+for (const [what, options, counter, bytes, { held = 0, headers } = {}] of ROWS) {
+	story(`nothing is left of refused ${what}`, { options: { ...OTHERS, ...options, ...RESIDUE } }, async (herold, t) => {
+		const all = []
+
+		while (all.length < held)
+			all.push(await RawSocket.upgraded(herold.address, { path: '/echo', headers }))
+		const count = await assertNoResidue(herold, [[what, bytes]], { held })
+		const { counters } = await herold.status()
+
+		// A rate lets one or the other pass.
+		assert.ok(counters[counter] >= TIMES * 0.9, `${counters[counter]} of them were refused`)
+		t.diagnostic(`refusals of ${what} that left nothing: ${count}`)
+		for (const raw of all)
+			raw.destroy()
+	})
+}
