@@ -136,6 +136,9 @@ void conn_hold_user(struct conn *c, struct slice user);
 /* Takes `cost` of the client's rate. False: it is not to be done; with *wait_ms > 0 the client has to be told to wait so long, else it was told before and
  * the connection is being closed. */
 bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) MUST_CHECK;
+/* One more room or channel of its client, and one less: before the connection has ended. False: it has as many as it may. */
+bool conn_hold_room(struct conn *c) MUST_CHECK;
+void conn_drop_room(struct conn *c);
 /* Where its user is counted; 0: nowhere. */
 limit_id conn_user_limit(const struct conn *c);
 /* Where its rates and rooms are taken from: its user's if a grant says who that is, else its address's. The same from the upgrade to the end. */

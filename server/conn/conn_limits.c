@@ -147,7 +147,7 @@ limit_id conn_client_limit(const struct conn *c) {
 	return c->grant != NULL && c->user_limit != 0 ? c->user_limit : c->address_limit;
 }
 
-/* --- rates --- */
+/* --- rates and rooms --- */
 
 static enum limit_verdict take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) {
 	return limits_take(c->cs->settings.limits, conn_client_limit(c), rate, cost, now_ms(c), wait_ms);
@@ -168,6 +168,15 @@ bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wa
 		close_limited(c, rate);
 	}
 	return verdict == LIMIT_OK;
+}
+
+bool conn_hold_room(struct conn *c) {
+	return !c->is_limited || limits_hold_room(c->cs->settings.limits, conn_client_limit(c));
+}
+
+void conn_drop_room(struct conn *c) {
+	if (c->is_limited)
+		limits_drop_room(c->cs->settings.limits, conn_client_limit(c));
 }
 
 bool conn_limits_message(struct conn *c, bool is_text, struct slice data) {

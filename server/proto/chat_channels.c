@@ -11,6 +11,7 @@ static void on_subscribed(struct hub_client *client, void *cookie, const struct 
 	struct buf *b;
 
 	if (snapshot->result != IPC_OK) {
+		chat_drop_rooms(s);
 		chat_fail(s, CHAT_unavailable, chat_pending_ref(p));
 		return;
 	}
@@ -37,8 +38,7 @@ enum chat_error chat_do_subscribe(struct chat_session *s, const struct chat_requ
 		return error;
 	if (hub_is_subscribed(&s->base.hub, channel))
 		return CHAT_already_subscribed;
-	error = chat_can_enter(s);
-	if (error != CHAT_OK || !chat_take_join(s, &error))
+	if (!chat_take_room(s, &error))
 		return error;
 	hub_subscribe(&s->base.hub, channel, 0, has_since ? &since : NULL, limit, 0, on_subscribed,
 	    chat_pending_new(s, r, channel));
@@ -53,6 +53,7 @@ enum chat_error chat_do_unsubscribe(struct chat_session *s, const struct chat_re
 		return CHAT_bad_channel;
 	if (!hub_unsubscribe(&s->base.hub, channel))
 		return CHAT_not_subscribed;
+	chat_drop_rooms(s);
 	b = chat_answer_begin(s, "unsubscribe_ok");
 	json_write_member_text(b, "channel", channel);
 	chat_answer_send(s, b, r->ref);

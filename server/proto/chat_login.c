@@ -71,6 +71,7 @@ static void login_failed(struct chat_session *s, enum ipc_result result, struct 
 	mem_free(s->base.owned);
 	s->base.owned = NULL;
 	s->state = CHAT_ANONYMOUS;
+	chat_drop_rooms(s);
 	/* Whatever was half done is undone by the broker or by the next login with the same secret. */
 	chat_fail(s, result == IPC_TAKEN ? CHAT_user_taken : CHAT_unavailable, ref);
 }
@@ -118,7 +119,7 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 	if (s->state != CHAT_ANONYMOUS)
 		return CHAT_already_logged_in;
 	error = login_read(&l, s, r);
-	if (error != CHAT_OK || !chat_take_join(s, &error))
+	if (error != CHAT_OK || !chat_take_room(s, &error))
 		return error;
 	if (chat_is_banned(s, l.user)) {
 		chat_fail(s, CHAT_banned, r->ref);

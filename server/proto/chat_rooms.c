@@ -27,19 +27,31 @@ enum chat_error chat_own_room(const struct chat_session *s, const struct chat_re
 	return hub_is_subscribed(&s->base.hub, slice_text(out->name)) ? CHAT_OK : CHAT_not_in_room;
 }
 
-enum chat_error chat_can_enter(const struct chat_session *s) {
-	/* One more than the option says: the channel of messages for everybody. */
-	return s->base.hub.sub_count > s->base.context->config->client_channels ? CHAT_too_many_rooms : CHAT_OK;
-}
-
-bool chat_take_join(struct chat_session *s, enum chat_error *error) {
+bool chat_take_room(struct chat_session *s, enum chat_error *error) {
+	struct conn *c = s->base.hub.conn;
 	uint64_t wait_ms;
 
-	if (conn_take(s->base.hub.conn, LIMIT_JOINS, 1, &wait_ms))
-		return true;
-	s->base.context->retry_after_ms = wait_ms;
-	*error = wait_ms > 0 ? CHAT_rate_limited : CHAT_OK;
-	return false;
+	*error = CHAT_too_many_rooms;
+	/* One more than the option says: the channel of messages for everybody. */
+	if (s->base.hub.sub_count > s->base.context->config->client_channels)
+		return false;
+	if (!conn_take(c, LIMIT_JOINS, 1, &wait_ms)) {
+		s->base.context->retry_after_ms = wait_ms;
+		*error = wait_ms > 0 ? CHAT_rate_limited : CHAT_OK;
+		return false;
+	}
+	if (!conn_hold_room(c))
+		return false;
+	s->rooms++;
+	*error = CHAT_OK;
+	return true;
+}
+
+void chat_drop_rooms(struct chat_session *s) {
+	uint32_t wanted = s->base.hub.sub_count - hub_is_subscribed(&s->base.hub, slice_text(CHANNEL_EVERYBODY));
+
+	for (; s->rooms > wanted; s->rooms--)
+		conn_drop_room(s->base.hub.conn);
 }
 
 /* The identity is taken, but its room was not to be had: everything back to where a login can begin. */
@@ -91,6 +103,7 @@ static void on_entered(struct hub_client *client, void *cookie, const struct hub
 	if (snapshot->result != IPC_OK) {
 		if (is_login)
 			login_undo(s);
+		chat_drop_rooms(s);
 		chat_fail(s, chat_error_of(snapshot->result), chat_pending_ref(p));
 		return;
 	}
@@ -130,8 +143,7 @@ enum chat_error chat_do_join(struct chat_session *s, const struct chat_request *
 	chat_channel_of_room(&channel, room);
 	if (hub_is_subscribed(&s->base.hub, slice_text(channel.name)))
 		return CHAT_already_in_room;
-	error = chat_can_enter(s);
-	if (error != CHAT_OK || !chat_take_join(s, &error))
+	if (!chat_take_room(s, &error))
 		return error;
 	p = chat_pending_new(s, r, slice_text(channel.name));
 	p->has_since = has_since;
@@ -150,6 +162,7 @@ enum chat_error chat_do_leave(struct chat_session *s, const struct chat_request 
 	chat_channel_of_room(&channel, room);
 	if (!hub_unsubscribe(&s->base.hub, slice_text(channel.name)))
 		return CHAT_not_in_room;
+	chat_drop_rooms(s);
 	b = chat_answer_begin(s, "leave_ok");
 	json_write_member_text(b, "room", room);
 	chat_answer_send(s, b, r->ref);

@@ -29,6 +29,7 @@ struct chat_session {
 	struct proto_session base;	/* must be the first */
 	uint32_t pending_cost;		/* <= CHAT_PENDING_MAX + cost of one message */
 	uint32_t errors;		/* in a row */
+	uint32_t rooms;			/* and channels: held of what the client may have, see chat_take_room() */
 	enum chat_state state;
 };
 
@@ -92,10 +93,11 @@ static inline struct slice chat_pending_channel(const struct chat_pending *p) {
 void chat_channel_of_room(struct chat_channel *out, struct slice room);
 /* The room of the request, if it is missing that of the login; the session must be in it. */
 enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out);
-/* May the session be in one more? */
-enum chat_error chat_can_enter(const struct chat_session *s);
-/* May it go into another one now, as joins_per_minute has it? *error is the answer: CHAT_OK, if it is being closed for it. */
-bool chat_take_join(struct chat_session *s, enum chat_error *error) MUST_CHECK;
+/* May it go into another room or channel now? Then that is taken of the connection's, and held of the client's. Else *error is the
+ * answer: CHAT_OK, if it is being closed for it. */
+bool chat_take_room(struct chat_session *s, enum chat_error *error) MUST_CHECK;
+/* Gives back what is held for those that it is not in any more, nor on the way to: after it has left, or did not get in. */
+void chat_drop_rooms(struct chat_session *s);
 /* Goes into a room; the answer is login_ok or join_ok. Takes p. */
 void chat_enter_room(struct chat_session *s, struct chat_pending *p);
 /* Messages for everybody reach this session. */

@@ -88,6 +88,7 @@ static void chat_on_closed(struct conn *c, bool by_server) {
 	int64_t seconds = by_server ? config->crash_grace_seconds : config->leave_grace_seconds;
 
 	proto_session_end(&s->base, (uint32_t)seconds * 1000);
+	chat_drop_rooms(s);
 }
 
 static struct slice chat_id_of(const struct conn *c) {

@@ -1,10 +1,12 @@
-// How many may be in a room, on all workers and hosts together: who gets in, who does not, and who is never sent away.
+// How many may be in a room, on all workers and hosts together: who gets in, who does not, and who is never sent away. And in how many
+// rooms and channels one client may be.
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 
 import { ChatClient, usersOnEachWorker } from './support/client.mjs'
 import { LEASE_SECONDS, clusterStory } from './support/cluster.mjs'
 import { story, waitFor } from './support/herold.mjs'
+import { file } from './support/tokens.mjs'
 
 const FULL = { type: 'error', code: 'room_full', message: 'the room is full' }
 const PLACES = 100, ASKING = 200
@@ -242,4 +244,122 @@ describe('on several hosts', { concurrency: 2 }, () => {
 	})
 
 	clusterStory(`${ASKING} at once for ${PLACES} places`, { options: { room_members: PLACES } }, (cluster) => rush(cluster.hosts))
+})
+
+describe('the rooms of one client', { concurrency: 3 }, () => {
+	const LIMITED = { limit_exempt: '', messages_per_minute: 0, joins_per_minute: 0, address_connects_per_second: 0, client_errors: 1000 }
+	const MANY = { type: 'error', code: 'too_many_rooms', message: 'too many rooms and channels' }
+	const subscribe = (client, channel) => client.ask({ type: 'subscribe', channel }, (m) => m.type === 'subscribe_ok' || m.type === 'error')
+	/** As many as it gets. */
+	const fill = async (client, prefix) => {
+		for (let i = 0; i < 100; i++) {
+			const answer = await (i % 2 === 0 ? join(client, `${prefix}-${i}`) : subscribe(client, `${prefix}-${i}`))
+
+			if (answer.type === 'error') {
+				assert.deepEqual(answer, MANY)
+				return i
+			}
+		}
+		assert.fail('no limit')
+	}
+	/** Waits until the connections' address has so many free places, and no more. */
+	const hasFree = async (client, free, what) => {
+		for (let i = 0; i < free; i++)
+			await waitFor(async () => (await join(client, `free-${i}`)).type === 'join_ok', what)
+		assert.deepEqual(await join(client, 'one-too-many'), MANY)
+		for (let i = 0; i < free; i++)
+			await client.ask({ type: 'leave', room: `free-${i}` }, 'leave_ok')
+	}
+
+	story('of an address, over all workers', { options: { ...LIMITED, user_rooms: 40, room_members: 5 } }, async (herold) => {
+		const clients = await usersOnEachWorker(herold, 1, hall)
+		const [anna, ...others] = clients
+
+		// Its login's room counts, too.
+		assert.equal(await fill(anna, 'a'), 40 - clients.length)
+		for (const client of clients) {
+			assert.deepEqual(await join(client, 'tea'), MANY)
+			assert.deepEqual(await subscribe(client, 'tea'), MANY)
+		}
+		// A login that fails for it leaves the connection as it was, and without the userId.
+		const late = await ChatClient.open(herold)
+
+		assert.deepEqual(await login(late, 'late', { ref: 1 }), { ...MANY, ref: 1 })
+		// What one leaves another may have, wherever.
+		await anna.ask({ type: 'leave', room: 'a-0' }, 'leave_ok')
+		await anna.ask({ type: 'unsubscribe', channel: 'a-1' }, 'unsubscribe_ok')
+		assert.equal((await login(late, 'late')).type, 'login_ok')
+		assert.equal((await subscribe(others[0], 'tea')).type, 'subscribe_ok')
+		assert.deepEqual(await join(anna, 'a-0'), MANY)
+		await others[0].ask({ type: 'unsubscribe', channel: 'tea' }, 'unsubscribe_ok')
+		// Who leaves while he is on his way gives it back once.
+		for (let i = 0; i < 20; i++) {
+			anna.send({ type: 'join', room: 'quick' })
+			anna.send({ type: 'leave', room: 'quick' })
+			anna.send({ type: 'subscribe', channel: 'quick' })
+			anna.send({ type: 'unsubscribe', channel: 'quick' })
+			await anna.next('leave_ok')
+			await anna.next('unsubscribe_ok')
+		}
+		await hasFree(late, 1, 'after the quick ones')
+		assert.equal((await herold.status()).counters.chat_errors.too_many_rooms, anna.received.concat(late.received, ...others.map((each) => each.received))
+			.filter(of('error', { code: 'too_many_rooms' })).length)
+		// A connection that ends gives back all that it has.
+		await anna.terminate()
+		await hasFree(late, 40 - clients.length, 'after the end of a connection')
+	})
+
+	story('who does not get in has taken nothing', { options: { ...LIMITED, user_rooms: 4, room_members: 1 } }, async (herold) => {
+		const [anna, ben] = await Promise.all(['anna', 'ben'].map((userId) => ChatClient.login(herold, { userId, room: userId })))
+
+		for (let i = 0; i < 10; i++) {
+			assert.deepEqual(await join(ben, 'anna'), FULL)
+			const other = await ChatClient.open(herold)
+
+			assert.deepEqual(await login(other, 'other', { room: 'anna' }), FULL)
+			assert.equal((await other.ask({ type: 'login', userId: 'ben', name: 'Ben', room: 'x' }, 'error')).code, 'user_taken')
+			await other.close()
+		}
+		await hasFree(ben, 2, 'as many as before')
+		assert.equal(await count(anna, 'anna'), 1)
+	})
+
+	story('of a user, with tokens', {
+		options: { ...LIMITED, user_rooms: 3, auth: 'token', token_file: file('rooms.json', ['anna', 'ben'].map((user) => ({ token: `the-token-of-${user}`, user, name: user }))) },
+	}, async (herold) => {
+		const as = (user) => ({ headers: { Authorization: `Bearer the-token-of-${user}` } })
+		const enter = async (user) => {
+			const client = await ChatClient.open(herold, as(user))
+
+			assert.equal((await client.ask({ type: 'login' }, 'login_ok')).userId, user)
+			return client
+		}
+		const anna = [await enter('anna'), await enter('anna'), await enter('anna')]
+
+		for (const client of anna)
+			assert.deepEqual(await join(client, 'tea'), MANY, 'a room counts once for each connection')
+		const ben = await enter('ben')
+
+		assert.equal(await fill(ben, 'b'), 2)
+		await anna[0].close()
+		await waitFor(async () => (await join(anna[1], 'tea')).type === 'join_ok', 'a free place')
+		assert.deepEqual(await join(anna[2], 'tea'), MANY)
+	})
+
+	story('what a killed worker held is free', { options: { ...LIMITED, user_rooms: 40, crash_grace_seconds: 0 } }, async (herold) => {
+		const clients = await usersOnEachWorker(herold, 1, hall)
+
+		assert.equal(await fill(clients[0], 'a'), 40 - clients.length)
+		const { workers } = await herold.pids()
+
+		process.kill(workers[0], 'SIGKILL')
+		await waitFor(() => clients.some((client) => client.closeInfo !== undefined), 'connections have ended')
+		await waitFor(async () => (await herold.status()).workers.every((worker) => worker.pid !== workers[0]), 'another worker')
+		const left = clients.filter((client) => client.closeInfo === undefined)
+		const held = left.length + (left.includes(clients[0]) ? 40 - clients.length : 0)
+		const next = await ChatClient.login(herold, { userId: 'next', room: 'next' }).catch(() => undefined)
+
+		assert.ok(next !== undefined, 'a place for one more')
+		await hasFree(next, 40 - held - 1, 'what was held by the others')
+	})
 })

@@ -3,7 +3,7 @@
  *
  * Input: lines, each a message of the client, after which all its questions are answered. Lines that begin with '!' are said to the
  * stand-in for hub and connection:
- *   !ok !repeated !taken !unavailable !uncertain     how questions are answered from now on
+ *   !ok !repeated !taken !unavailable !uncertain !full     how questions are answered from now on
  *   !hold  !answer                                   answers wait from now on; one is given
  *   !more  !lost  !large                             answers say so from now on
  *   !member NAME INFO                                somebody is in all rooms; INFO: JSON
@@ -273,7 +273,7 @@ static void ask_about_anything(struct slice s) {
 }
 
 static bool set_result(struct slice name) {
-	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain" };
+	static const char *const names[] = { "ok", "repeated", "taken", "unavailable", "uncertain", "full" };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (slice_eq_text(name, names[i])) {

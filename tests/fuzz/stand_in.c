@@ -13,10 +13,11 @@ struct conn {
 	void *user;
 	struct sock_peer peer;
 	struct auth_grant *grant;
+	unsigned rooms;
 };
 static struct conn the_conn;
 
-enum { STAND_IN_WAIT_MS = 1250 };
+enum { STAND_IN_WAIT_MS = 1250, STAND_IN_ROOMS_MAX = 6 };
 
 enum question_kind { ASK_IDENTIFY, ASK_SUBSCRIBE, ASK_PUBLISH, ASK_HISTORY, ASK_MEMBERS };
 
@@ -249,6 +250,8 @@ static void answer_snapshot(struct hub *h, struct stand_in_question *q) {
 
 		BUG_ON(sub == NULL);
 		sub_drop(q->client, sub);
+		if (h->result == IPC_FULL)
+			s.result = IPC_FULL;
 	}
 	q->fn.snapshot(q->client, q->cookie, &s);
 	buf_fini(&publications);
@@ -325,6 +328,7 @@ void stand_in_close(struct conn *c, bool by_server) {
 		return;
 	c->hub->has_conn = false;
 	c->ops->on_closed(c, by_server);
+	BUG_ON(c->rooms != 0);
 }
 
 void conn_upgrade(struct conn *c, const struct http_request *r UNUSED, const struct conn_ops *ops, void *user,
@@ -362,6 +366,19 @@ bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wa
 	if (c->hub->verdict == LIMIT_OVER)
 		conn_close(c, CLOSE_rate_limited, NULL);
 	return c->hub->verdict == LIMIT_OK;
+}
+
+bool conn_hold_room(struct conn *c) {
+	BUG_ON(!c->hub->has_conn);
+	if (c->rooms == STAND_IN_ROOMS_MAX)
+		return false;
+	c->rooms++;
+	return true;
+}
+
+void conn_drop_room(struct conn *c) {
+	BUG_ON(c->rooms == 0);
+	c->rooms--;
 }
 
 void conn_hold_user(struct conn *c, struct slice user) {

@@ -19,7 +19,7 @@ static void setup(void) {
 	struct errbuf e;
 
 	config_init(&config);
-	set("limit_exempt", "unix");
+	set("limit_exempt", "unix,198.51.100.0/24");
 	set("limit_entries", "1024");
 	set("messages_per_minute", "2");
 	set("bytes_per_second", "10");
@@ -28,6 +28,7 @@ static void setup(void) {
 	set("address_connections", "1");
 	set("max_connections", "2");
 	set("handshakes_per_second", "2");
+	set("user_rooms", "2");
 	w.limits = limits_new(&config, 1, &e);
 	ck_assert_ptr_nonnull(w.limits);
 	limits_sit(w.limits, 0);
@@ -191,6 +192,30 @@ START_TEST(a_user_without_a_token) {
 }
 END_TEST
 
+START_TEST(rooms) {
+	open_from(CLIENT, false);
+	world_upgrade();
+	for (int i = 0; i < 3; i++) {
+		ck_assert(conn_hold_room(w.opened) && conn_hold_room(w.opened));
+		ck_assert(!conn_hold_room(w.opened));
+		conn_drop_room(w.opened);
+		ck_assert(conn_hold_room(w.opened));
+		ck_assert(!conn_hold_room(w.opened));
+		conn_drop_room(w.opened);
+		conn_drop_room(w.opened);
+	}
+}
+END_TEST
+
+START_TEST(rooms_of_who_is_exempt) {
+	open_from("198.51.100.1", false);
+	world_upgrade();
+	for (int i = 0; i < 10; i++)
+		ck_assert(conn_hold_room(w.opened));
+	conn_drop_room(w.opened);
+}
+END_TEST
+
 Suite *suite_conn_limits(void);
 Suite *suite_conn_limits(void) {
 	Suite *s = suite_create("conn_limits");
@@ -206,5 +231,7 @@ Suite *suite_conn_limits(void) {
 	tcase_add_test(t, with_a_request_of_a_proxy);
 	tcase_add_test(t, handshakes);
 	tcase_add_test(t, a_user_without_a_token);
+	tcase_add_test(t, rooms);
+	tcase_add_test(t, rooms_of_who_is_exempt);
 	return s;
 }
