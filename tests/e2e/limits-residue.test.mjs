@@ -7,6 +7,8 @@ import { EXEMPT, RESIDUE, TIMES, assertNoResidue } from './support/residue.mjs'
 import { file } from './support/tokens.mjs'
 
 const TOKEN = 'the-token-of-anna'
+const TOKENS = { auth: 'token', token_file: file('residue.json', [{ token: TOKEN, user: 'anna' }]) }
+const AS_ANNA = { Authorization: `Bearer ${TOKEN}` }
 const OTHERS = { address_connects_per_second: 0, messages_per_minute: 0, limit_exempt: EXEMPT }
 const PLAIN = 'GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n'
 const BYE = frame(OP.CLOSE, closePayload(1000))
@@ -15,15 +17,16 @@ const text = (message) => frame(OP.TEXT, typeof message === 'string' ? message :
 const saying = (path, messages, headers) => [handshake({ path, headers }), Buffer.concat([...messages.map(text), BYE])]
 const chatter = [{ type: 'login', userId: 'u1', name: 'Ada' }, { type: 'chat', message: 'one' }, { type: 'chat', message: 'two' }, { type: 'chat', message: 'three' }]
 
-/** What is refused, options, the counter that says so, the bytes; held: connections that are there before. */
+/** What is refused, options, the counter that says so, the bytes; held: connections that are there before; banned: who is banned before. */
 const ROWS = [
 	['new connections of an address', { address_connects_per_second: 1 }, 'limited_connects', PLAIN],
 	['connections of an address', { address_connections: 2 }, 'limited_address_connections', PLAIN, { held: 2 }],
 	['connections of a worker', { worker_connections: 2 }, 'limited_connections', PLAIN, { held: 2 }],
 	['connections of the host', { max_connections: 2 }, 'limited_connections', PLAIN, { held: 2 }],
 	['WebSockets of all', { handshakes_per_second: 1 }, 'limited_handshakes', saying('/echo', [])],
-	['connections of a user', { user_connections: 2, auth: 'token', token_file: file('residue.json', [{ token: TOKEN, user: 'anna' }]) },
-		'limited_user_connections', handshake({ headers: { Authorization: `Bearer ${TOKEN}` } }), { held: 2, headers: { Authorization: `Bearer ${TOKEN}` } }],
+	['connections of a user', { user_connections: 2, ...TOKENS }, 'limited_user_connections', handshake({ headers: AS_ANNA }), { held: 2, headers: AS_ANNA }],
+	['banned users', TOKENS, 'banned_refused', handshake({ headers: AS_ANNA }), { banned: 'anna' }],
+	['logins of banned users', {}, 'closed.banned', saying('/ws', chatter.slice(0, 1)), { banned: 'u1' }],
 	['messages on /echo', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/echo', ['a', 'b', 'c'])],
 	['messages on /broadcast', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/broadcast', ['a', 'b', 'c'])],
 	['messages of the chat', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/ws', chatter)],
@@ -31,17 +34,19 @@ const ROWS = [
 	['logins', { joins_per_minute: 1, client_channels: 4 }, 'limited_joins_closed', saying('/ws', chatter.slice(0, 1))],
 ]
 
-for (const [what, options, counter, bytes, { held = 0, headers } = {}] of ROWS) {
+for (const [what, options, counter, bytes, { held = 0, headers, banned } = {}] of ROWS) {
 	story(`nothing is left of refused ${what}`, { options: { ...OTHERS, ...options, ...RESIDUE } }, async (herold, t) => {
 		const all = []
 
 		while (all.length < held)
 			all.push(await RawSocket.upgraded(herold.address, { path: '/echo', headers }))
+		if (banned !== undefined)
+			await herold.api('ban', { user: banned, seconds: 3600 })
 		const count = await assertNoResidue(herold, [[what, bytes]], { held })
-		const { counters } = await herold.status()
+		const refused = counter.split('.').reduce((counters, name) => counters[name], (await herold.status()).counters)
 
 		// A rate lets one or the other pass.
-		assert.ok(counters[counter] >= TIMES * 0.9, `${counters[counter]} of them were refused`)
+		assert.ok(refused >= TIMES * 0.9, `${refused} of them were refused`)
 		t.diagnostic(`refusals of ${what} that left nothing: ${count}`)
 		for (const raw of all)
 			raw.destroy()
