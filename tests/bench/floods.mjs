@@ -149,7 +149,9 @@ function reportBehaved({ calm, flooded, newly }) {
 
 function reportFlood({ flood, came, closed, status, errors, limited, calm, flooded }) {
 	if (flood.pour) {
-		const counts = ['sent', 'unsent', 'started', 'no_room', 'no_port', 'ended', 'reset', 'unanswered', 'dropped', 'held']
+		const messages = came.sent + came.unsent > 0;
+		// Of messages, one connection at a time is wanted: that there is no room for more says nothing.
+		const counts = [...messages ? ['sent', 'unsent'] : ['no_room'], 'started', 'no_port', 'ended', 'reset', 'unanswered', 'dropped', 'held']
 			.map((name) => [name, came[name]]);
 
 		say(`  flood, in ${came.seconds.toFixed(0)} s: ${listed(counts)}; answers: ${listed(Object.entries(came.status))}; close codes: ` +
