@@ -366,6 +366,12 @@ clusterStory('news reach every host, also one that comes later, and one whose wo
 	await ordered(mod, { type: 'ban', userId: 'ada', seconds: DAY, reason: 'spam' })
 	await allClosed(ada, `${BANNED}: spam`)
 	await ordered(mod, { type: 'ban', userId: 'eve', seconds: DAY })
+	// More than one answer has room for: whoever comes later has to read on.
+	for (let batch = 0; batch < 3; batch++) {
+		for (let i = 0; i < 400; i++)
+			mod.send({ type: 'mute', userId: `nobody-${batch}-${i}`, seconds: DAY })
+		await ordered(mod, { type: 'kick', userId: 'nobody' })
+	}
 	await ordered(mod, { type: 'mute', userId: 'bob', seconds: DAY })
 	await ordered(mod, { type: 'ban', userId: 'eve', seconds: 0 })
 	await waitFor(async () => await statusOf(second, 'ada') === 403, 'banned')
