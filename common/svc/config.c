@@ -13,6 +13,8 @@
 #include "common/svc/sock.h"
 
 enum { LISTENERS_MAX = 16, REDIS_URLS_MAX = 64 };
+/* With less, a few clients with the queues that they may have would be all. */
+enum { MEMORY_BYTES_MIN = 32 << 20 };
 
 static const struct config_option options[] = {
 #define OPTION_INT(name, def, min, max, unit, reload, help) \
@@ -432,6 +434,8 @@ bool config_check(const struct config *c, struct errbuf *e) {
 		return errbuf_set(e, "link_queue_bytes (%lld) is less than %zu, four times the largest message of the link: raise it, or "
 		    "lower max_message_bytes (%lld) or history_bytes (%lld)", (long long)c->link_queue_bytes,
 		    4 * config_link_message_bytes(c), (long long)c->max_message_bytes, (long long)c->history_bytes);
+	if (c->memory_bytes > 0 && c->memory_bytes < MEMORY_BYTES_MIN)
+		return errbuf_set(e, "memory_bytes: %lld is not allowed, but 0, or at least %d", (long long)c->memory_bytes, MEMORY_BYTES_MIN);
 	if (c->listen.count + c->tls_listen.count == 0)
 		return errbuf_set(e, "listen: 0 addresses are not allowed, unless tls_listen has some");
 	return check_tls(c, e) && check_proxies(c, e) && check_redis(c, e) && check_admin(c, e) && check_auth(c, e);

@@ -59,5 +59,7 @@ int sock_accept(int listener, struct sock_peer *peer) MUST_CHECK;
 void sock_tune_client(int fd);
 /* Closing will reset the connection: what waits to be sent is dropped instead of kept by the kernel until the peer takes it. */
 void sock_reset_at_close(int fd);
+/* What the kernel has for this socket: received and not yet taken, queued and not yet acknowledged. */
+size_t sock_memory_bytes(int fd);
 
 #endif

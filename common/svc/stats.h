@@ -42,6 +42,8 @@ struct stats_host {
 	_Atomic int workers;
 	_Atomic int is_draining;	/* readiness is red */
 	_Atomic int log_level, log_format;	/* which all processes follow */
+	_Atomic uint64_t memory_bytes;	/* most that clients may take */
+	_Atomic int memory_level;	/* not 0: they take nearly that much; see conn_memory.c */
 };
 
 struct stats_map {

@@ -10,6 +10,7 @@
 #define SERVER_ADMIN_ADMIN_H
 
 #include "common/svc/config.h"
+#include "common/svc/memory_watch.h"
 #include "common/svc/stats.h"
 #include "server/auth/admin_token.h"
 #include "server/auth/origin.h"
@@ -22,6 +23,7 @@ struct admin {
 	const struct config *config;
 	const struct stats_map *stats;
 	const struct limits *limits;
+	const struct memory_watch *memory;
 	struct admin_token token;
 	struct origin_list hosts;	/* names that may be asked by without a token */
 };

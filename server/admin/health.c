@@ -145,6 +145,16 @@ static json_t *limits_json(const struct limits *l) {
 	    (json_int_t)u.connections, "uncounted", (json_int_t)u.uncounted, "bytes", (json_int_t)u.bytes);
 }
 
+/* What memory_bytes bounds, now. */
+static json_t *memory_json(const struct admin *a) {
+	struct memory_use use;
+
+	memory_use_now(a->memory, &use);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "memory_bytes", (json_int_t)atomic_load(&a->stats->host.memory_bytes), "used",
+	    (json_int_t)memory_use_sum(&use), "client_queues", (json_int_t)use.queues, "client_input", (json_int_t)use.input, "link_queues",
+	    (json_int_t)use.links, "tcp_sockets", (json_int_t)use.sockets, "is_short", atomic_load(&a->stats->host.memory_level) != 0);
+}
+
 static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };
 
 static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
@@ -167,6 +177,7 @@ static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	json_object_set_new(restarts, "admin", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_ADMIN])));
 	json_object_set_new(o, "restarts", restarts);
 	json_object_set_new(o, "limits", limits_json(a->limits));
+	json_object_set_new(o, "memory", memory_json(a));
 	json_object_set_new(o, "counters", counters_json(a->stats));
 	return o;
 }

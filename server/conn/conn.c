@@ -184,7 +184,7 @@ void conn_set_reason(struct conn *c, enum close_reason reason, const char *detai
 /* Cut off by the server, the client will be back at once; by its own doing, perhaps not. */
 static bool is_by_server(enum close_reason reason) {
 	return reason == CLOSE_going_away || reason == CLOSE_slow_client || reason == CLOSE_send_timeout ||
-	    reason == CLOSE_internal_error || reason == CLOSE_token_expired;
+	    reason == CLOSE_internal_error || reason == CLOSE_token_expired || reason == CLOSE_memory_pressure;
 }
 
 void conn_leave(struct conn *c) {
@@ -212,7 +212,7 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 	deadline_clear(&c->deadline);
 	evloop_io_stop(&c->io);
 	/* It does not get all in any case. What the kernel has of it could stay there for minutes, in a socket that nobody counts. */
-	if (c->is_blocked && !outq_is_empty(&c->stream.out))
+	if ((c->is_blocked && !outq_is_empty(&c->stream.out)) || (c->reason == CLOSE_memory_pressure && !c->is_eof))
 		sock_reset_at_close(c->stream.fd);
 	c->stream.ops->close(&c->stream);
 	c->cs->queued_bytes -= c->stream.out.bytes;
@@ -234,9 +234,9 @@ static void close_open(struct conn *c, enum close_reason reason, const char *det
 	uint16_t code = close_reason_code(reason);
 	char text[2 * CONN_DETAIL_MAX];
 
-	if (reason == CLOSE_slow_client || reason == CLOSE_ping_timeout)
+	if (reason == CLOSE_slow_client || reason == CLOSE_ping_timeout || reason == CLOSE_memory_pressure)
 		c->is_hurried = true;
-	if (reason == CLOSE_slow_client)
+	if (reason == CLOSE_slow_client || reason == CLOSE_memory_pressure)
 		conn_drop_unstarted(c);
 	/* Who sends too much is not read further for the sake of its close frame. */
 	if (reason == CLOSE_rate_limited)
@@ -271,6 +271,7 @@ void conn_close(struct conn *c, enum close_reason reason, const char *detail) {
 }
 
 void conn_free(struct conn *c) {
+	c->cs->input_bytes -= conn_input_bytes(c);
 	if (c->side != NULL) {
 		buf_fini(&c->side->in);
 		ws_deflater_free(&c->side->deflater);

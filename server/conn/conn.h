@@ -14,6 +14,7 @@
 #include "common/base/ids.h"
 #include "common/base/wheel.h"
 #include "common/svc/evloop.h"
+#include "common/svc/memory_watch.h"
 #include "common/svc/nets.h"
 #include "common/svc/sock.h"
 #include "server/auth/grant.h"
@@ -73,6 +74,8 @@ struct conn_settings {
 	struct ws_deflate_settings deflate;
 	const struct nets *trusted_proxies;	/* borrowed, lives longer; NULL: nobody */
 	struct limits *limits;			/* likewise; NULL: nobody is limited */
+	const struct memory_watch *memory;	/* borrowed, lives longer; NULL: memory has no bound here */
+	uint64_t memory_bytes;	/* most that all clients of the host may take */
 };
 
 /* --- all connections of a process --- */

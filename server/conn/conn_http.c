@@ -7,7 +7,7 @@
 #include "server/conn/conn_priv.h"
 #include "server/ws/ws_handshake.h"
 
-enum { RESPONSE_HEAD_BYTES = 4096, RETRY_SPREAD_S = 5, DRAIN_WAIT_MS = 1000 };
+enum { RESPONSE_HEAD_BYTES = 4096, RETRY_SPREAD_S = 5, ANEW_MS = 1000 };
 
 static size_t kept_bytes(const struct conn *c) {
 	return c->side != NULL ? c->side->in.len : 0;
@@ -134,12 +134,20 @@ void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms) {
 	snprintf(out, CONN_RETRY_AFTER_MAX, "Retry-After: %" PRIu64 "\r\n", (wait_ms + 999) / 1000 + dice % RETRY_SPREAD_S);
 }
 
-static void refuse_drain(struct conn *c) {
+static void refuse_for_now(struct conn *c, enum close_reason reason, const char *sentence) {
 	char header[CONN_RETRY_AFTER_MAX];
 
-	conn_retry_after(header, DRAIN_WAIT_MS);
+	conn_retry_after(header, ANEW_MS);
+	conn_http_refuse(c, reason, 503, sentence, header);
+}
+
+static void refuse_drain(struct conn *c) {
 	stat_add(STAT_connections_refused_drain, 1);
-	conn_refuse(c, 503, "The server is going away; try again.", header);
+	refuse_for_now(c, CLOSE_http_refused, "The server is going away; try again.");
+}
+
+void conn_http_refuse_memory(struct conn *c, enum close_reason reason) {
+	refuse_for_now(c, reason, "The server is short of memory; try again.");
 }
 
 void conn_http_timeout(struct conn *c) {
@@ -192,6 +200,12 @@ static bool admit(struct conn *c, const struct http_request *r) {
 	c->keep_alive = r->keep_alive && r->minor_version >= 1;
 	if (c->cs->is_refusing) {
 		refuse_drain(c);
+		return false;
+	}
+	/* Who is here already comes first. */
+	if (conn_memory_is_short(c->cs) && ws_handshake_is_wanted(r)) {
+		stat_add(STAT_upgrades_refused_memory, 1);
+		conn_http_refuse_memory(c, CLOSE_http_refused);
 		return false;
 	}
 	(void)http_header_find(r, "Expect", &expects);

@@ -155,11 +155,14 @@ void conn_unpause(struct conn *c) {
 
 void conn_on_ready(int fd, short ready, void *arg) {
 	struct conn *c = arg;
+	size_t input = conn_input_bytes(c);
 
 	(void)fd;
 	/* Receiving first: a peer that sent its last words and is gone makes sending fail. */
-	if ((ready & (c->stream.recv_wants_write ? EVLOOP_WRITE : EVLOOP_READ)) != 0 && is_receiving(c))
+	if ((ready & (c->stream.recv_wants_write ? EVLOOP_WRITE : EVLOOP_READ)) != 0 && is_receiving(c)) {
 		conn_receive(c);
+		conn_input_changed(c, input);
+	}
 	if (c->is_blocked && (ready & (c->stream.send_wants_read ? EVLOOP_READ : EVLOOP_WRITE)) != 0 && c->state != CONN_DEAD)
 		conn_flush(c);
 }

@@ -10,6 +10,7 @@
  * conn_deflate.c  what is compressed on its way out
  * conn_grant.c whose it is, and how long
  * conn_limits.c  what its client may take, and the refusals
+ * conn_memory.c  who is let go, and not let in, when memory is short
  * conn_log.c   its lines in the log
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
@@ -115,6 +116,28 @@ struct conn {
 	uint8_t window_bits : 4; /* ... of so many bits, or without one; 0: it gets nothing compressed */
 };
 
+enum { CONN_MEMORY_CLASSES = 256 };
+
+enum conn_memory_walk { WALK_NONE = 0, WALK_MEASURE, WALK_FREE };
+
+/* See conn_memory.c. */
+struct conn_memory {
+	struct evloop_timer timer;	/* the next step of a walk */
+	uint64_t looked_ms;		/* at what all take */
+	size_t look_at_bytes;		/* of this process's own: then the next look is not waited for */
+	uint64_t excess;		/* of all processes, at the latest look */
+	uint64_t to_free;		/* of it, by this process ... */
+	uint64_t to_free_lightest;	/* ... and by the lightest of those who go */
+	bool is_main;			/* this process holds most */
+	enum conn_memory_walk walk;
+	struct list *at;		/* who is next in conns.all */
+	size_t left;			/* so many, and the walk is over */
+	uint64_t held;			/* by those met who are worth it ... */
+	uint64_t held_by_class[CONN_MEMORY_CLASSES]; /* ... by how much they weigh */
+	unsigned lightest;		/* class that is let go */
+	_Atomic int level;		/* where there is no shared memory */
+};
+
 struct conns {
 	struct evloop *loop;
 	struct conn_settings settings;
@@ -131,6 +154,8 @@ struct conns {
 	size_t queued_bytes;		/* over all out-queues */
 	size_t turned_away;		/* refused at the door, and there until they have read why */
 	uint64_t limited_ms[CONN_LIMIT_KINDS];	/* of each kind of refusal the latest; 0: none yet */
+	size_t input_bytes;		/* over all: see conn_input_bytes() */
+	struct conn_memory memory;
 	struct buf deflated;		/* one message on its way out */
 	uint64_t drain_start_ms, drain_spread_ms;
 	size_t drain_total, drain_done;
@@ -210,6 +235,8 @@ void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms);
 /* Changes the bytes when they turn out to be frames. */
 void conn_http_input(struct conn *c, struct slice fresh);
 bool conn_http_is_idle(const struct conn *c);
+/* In HEAD or BODY: 503, because memory is short. */
+void conn_http_refuse_memory(struct conn *c, enum close_reason reason);
 void conn_http_timeout(struct conn *c);
 
 /* --- conn_ws.c --- */
@@ -233,12 +260,35 @@ void conn_deflate_count(struct conns *cs);
 /* When its grant expires, or is to be looked at again. */
 uint64_t conn_grant_due(const struct conn *c, uint64_t now);
 
+/* --- conn_memory.c --- */
+void conn_memory_init(struct conns *cs);
+void conn_memory_fini(struct conns *cs);
+/* False: there is nothing to be watched for now. */
+bool conn_memory_tick(struct conns *cs);
+/* End of a turn. */
+void conn_memory_count(struct conns *cs);
+bool conn_memory_is_short(struct conns *cs);
+/* The connection leaves its place in conns.all. */
+void conn_memory_pass(struct conn *c);
+
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */
 void conn_log_end(const struct conn *c);
 void conn_log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count);
 uint16_t close_reason_code(enum close_reason r);
 const char *close_reason_text(enum close_reason r);
+
+/* Memory for what came from it by halves. */
+static inline size_t conn_input_bytes(const struct conn *c) {
+	size_t side = c->side != NULL ? c->side->in.cap : 0;
+
+	return c->was_open && c->reader.partial != NULL ? side + ws_reader_kept_bytes(&c->reader) : side;
+}
+
+/* After whatever may change that; before: what it was. */
+static inline void conn_input_changed(struct conn *c, size_t before) {
+	c->cs->input_bytes += conn_input_bytes(c) - before;
+}
 
 static inline bool conn_is_http(const struct conn *c) {
 	return c->state <= CONN_ANSWER;

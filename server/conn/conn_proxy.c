@@ -43,6 +43,7 @@ static void on_header_ready(int fd, short ready, void *arg) {
 	const char *sentence = NULL;
 	struct conn *c = arg;
 	struct sock_peer client = c->peer;
+	size_t input = conn_input_bytes(c);
 
 	(void)ready;
 	switch (proxy_reader_take(fd, &conn_side(c)->in, &client, &sentence)) {
@@ -58,6 +59,7 @@ static void on_header_ready(int fd, short ready, void *arg) {
 		on_trouble(c, sentence);
 		break;
 	}
+	conn_input_changed(c, input);
 }
 
 void conn_proxy_begin(struct conn *c) {

@@ -38,18 +38,23 @@ static void give_memory_back(struct conns *cs) {
 static void on_tick(void *arg) {
 	struct conns *cs = arg;
 
+	bool is_watched = conn_memory_tick(cs);
+
 	give_memory_back(cs);
 	wheel_run(&cs->wheel, evloop_now_ms(cs->loop), on_deadline, cs);
 	meet_due(cs);
-	cs->is_ticking = cs->count > 0;
+	cs->is_ticking = cs->count > 0 || is_watched;
 	if (cs->is_ticking)
 		evloop_timer_start(&cs->tick, list_is_empty(&cs->due) ? WHEEL_TICK_MS : 0);
 }
 
 static void resume_one(struct conn *c) {
+	size_t input = conn_input_bytes(c);
+
 	c->side->is_resuming = false;
 	conn_resume(c);
 	conn_side_trim(c);
+	conn_input_changed(c, input);
 }
 
 static void on_resume(void *arg) {
@@ -106,6 +111,7 @@ static void on_drain_step(void *arg) {
 		struct conn *c = list_entry(cs->all.next, struct conn, link);
 
 		cs->drain_done++;
+		conn_memory_pass(c);
 		list_remove(&c->link);
 		list_add_tail(&cs->all, &c->link);
 		drain_one(c);
@@ -167,7 +173,7 @@ static void reap(struct conns *cs) {
 void conns_turn_end(struct conns *cs) {
 	flush_all(cs);
 	reap(cs);
-	stat_set(STAT_client_queue_bytes, cs->queued_bytes);
+	conn_memory_count(cs);
 	if (cs->settings.deflate.mode != WS_DEFLATE_OFF)
 		conn_deflate_count(cs);
 }
@@ -190,6 +196,7 @@ struct conns *conns_new(struct evloop *loop, const struct conn_settings *setting
 	evloop_timer_init(loop, &cs->tick, on_tick, cs);
 	evloop_timer_init(loop, &cs->resume_timer, on_resume, cs);
 	evloop_timer_init(loop, &cs->drain_timer, on_drain_step, cs);
+	conn_memory_init(cs);
 	return cs;
 }
 
@@ -206,6 +213,7 @@ void conns_free(struct conns **cs) {
 	evloop_timer_stop(&s->tick);
 	evloop_timer_stop(&s->resume_timer);
 	evloop_timer_stop(&s->drain_timer);
+	conn_memory_fini(s);
 	buf_fini(&s->deflated);
 	mem_free(s);
 	*cs = NULL;
@@ -284,6 +292,7 @@ void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, s
 }
 
 void conns_remove(struct conn *c) {
+	conn_memory_pass(c);
 	list_remove(&c->link);
 	list_add_tail(&c->cs->dead, &c->link);
 	c->cs->count--;

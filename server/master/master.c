@@ -11,14 +11,16 @@
 
 #include "common/base/mem.h"
 #include "common/svc/log.h"
+#include "common/svc/memory_watch.h"
 #include "common/svc/proc.h"
 #include "server/master/launch.h"
 #include "server/worker/control.h"
 #include "server/worker/worker.h"
 
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
-/* Descriptors that a worker opens itself: of the event loop 3, control, link, and the spare one to refuse newcomers with. */
-enum { WORKER_OWN_FILES = 6 };
+/* Descriptors that a worker opens itself: of the event loop 3, control, link, what memory is watched with, and the spare one to refuse
+ * newcomers with. */
+enum { WORKER_OWN_FILES = 7 };
 
 /* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
  * only waiting for the last children. */
@@ -445,6 +447,20 @@ static void log_file_limit(const struct master *m, uint64_t files, unsigned inhe
 	    LF_U("connections_per_worker", each), LF_U("connections", each * (uint64_t)m->listeners.slots));
 }
 
+/* Half of what there is, unless it is said. */
+static void set_memory_bound(struct master *m) {
+	uint64_t bound = (uint64_t)m->config->memory_bytes;
+	struct memory_watch watch;
+
+	memory_watch_open(&watch, "");
+	memory_watch_close(&watch);
+	if (bound == 0)
+		bound = watch.there_is / 2;
+	atomic_store(&m->launch.stats->host.memory_bytes, bound);
+	log_line(LOG_INFO, "memory that clients may take", LF_U("memory_bytes", bound), LF_U("there_is", watch.there_is),
+	    LF_TEXT("of", watch.is_container ? "the container" : "the machine"));
+}
+
 static bool master_open(struct master *m, struct errbuf *e) {
 	int slots = slots_wanted(m->config), block;
 
@@ -597,6 +613,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	inherited = proc_open_files(files);
 	block_signals(&set);
 	if (master_open(&m, &e)) {
+		set_memory_bound(&m);
 		log_file_limit(&m, files, inherited);
 		log_certificates(&m);
 		log_credentials(&m);

@@ -314,7 +314,11 @@ void world_send_close(uint16_t code) {
 }
 
 void world_setup(void) {
-	struct conn_settings with_limits = settings;
+	world_setup_with(&settings);
+}
+
+void world_setup_with(const struct conn_settings *s) {
+	struct conn_settings with_limits = *s;
 
 	w.got = mem_alloc(GOT_MAX);
 	world_forget();

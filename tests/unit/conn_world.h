@@ -39,6 +39,8 @@ struct world {
 extern struct world w;
 
 void world_setup(void);
+/* With other settings. */
+void world_setup_with(const struct conn_settings *settings);
 void world_teardown(void);
 /* Turns until the condition is true or the time is up; false: it did not come true. */
 bool world_run(bool (*condition)(void), uint64_t ms);

@@ -240,6 +240,17 @@ static const struct {
 	    "other" },
 };
 
+START_TEST(memory_for_clients_is_not_too_little) {
+	ck_assert(set("memory_bytes", "33554431"));
+	ck_assert(!config_check(&config, &err));
+	ck_assert_str_eq(err.text, "memory_bytes: 33554431 is not allowed, but 0, or at least 33554432");
+	ck_assert(set("memory_bytes", "32m"));
+	ck_assert(config_check(&config, &err));
+	ck_assert(set("memory_bytes", "0"));
+	ck_assert(config_check(&config, &err));
+}
+END_TEST
+
 START_TEST(limits_of_redis_fit_together) {
 	const char *why = redis_limits[_i].why;
 
@@ -360,6 +371,7 @@ Suite *suite_config(void) {
 	tcase_add_loop_test(t, redis_is_checked_where_it_is_used, 0, (int)ARRAY_LEN(redis));
 	tcase_add_test(t, auth_needs_its_files);
 	tcase_add_test(t, what_a_reload_may_change_is_exchanged);
+	tcase_add_test(t, memory_for_clients_is_not_too_little);
 	tcase_add_loop_test(t, limits_of_redis_fit_together, 0, (int)ARRAY_LEN(redis_limits));
 	tcase_add_test(t, environment_names_options);
 	tcase_add_test(t, unknown_variables_are_left_alone_and_named);
