@@ -208,7 +208,7 @@ function rows() {
 
 export async function floods() {
 	say();
-	say(`Floods on 2 workers, beside ${BEHAVED} well-behaved clients in one room with 20 messages per second; from nice 19`);
+	say(`Floods on 2 workers, beside ${BEHAVED} well-behaved clients in one room with 20 messages per second; from nice ${options.nice}`);
 	for (const flood of rows().filter((r) => r.title.includes(options.flood)))
 		report(await measure(flood));
 }
