@@ -29,7 +29,7 @@ struct memory_use {
 /* root: put before every path; "" but in tests. */
 void memory_watch_open(struct memory_watch *w, const char *root);
 void memory_watch_close(struct memory_watch *w);
-/* Some 20 microseconds. */
+/* Takes a few microseconds. */
 void memory_use_now(const struct memory_watch *w, struct memory_use *out);
 
 static inline uint64_t memory_use_sum(const struct memory_use *u) {

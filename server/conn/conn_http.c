@@ -205,7 +205,7 @@ static bool admit(struct conn *c, const struct http_request *r) {
 	/* Who is here already comes first. */
 	if (conn_memory_is_short(c->cs) && ws_handshake_is_wanted(r)) {
 		stat_add(STAT_upgrades_refused_memory, 1);
-		conn_http_refuse_memory(c, CLOSE_http_refused);
+		conn_http_refuse_memory(c, CLOSE_limit_reached);
 		return false;
 	}
 	(void)http_header_find(r, "Expect", &expects);
