@@ -177,7 +177,7 @@ void memory_use_now(const struct memory_watch *w, struct memory_use *out) {
 	*out = (struct memory_use){ .sockets = socket_bytes(w) };
 	if (stats_shared == NULL)
 		add_block(stats_own, out);
-	for (int i = STATS_RETIRED + 1; stats_shared != NULL && i < STATS_BLOCKS; i++) {
+	for (int i = STATS_RETIRED + 1, end = stats_shared != NULL ? atomic_load(&stats_shared->host.blocks_end) : 0; i < end; i++) {
 		if (atomic_load(&stats_shared->block[i].kind) != PROCESS_NONE)
 			add_block(&stats_shared->block[i], out);
 	}

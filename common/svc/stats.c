@@ -76,6 +76,8 @@ int stats_block_take(struct stats_map *m, enum process_kind kind, int slot) {
 		atomic_store(&b->slot, slot);
 		atomic_store(&b->start_wall_ms, wall_ms());
 		atomic_store(&b->kind, kind);
+		if (i >= atomic_load(&m->host.blocks_end))
+			atomic_store(&m->host.blocks_end, i + 1);
 		return i;
 	}
 	return -1;
@@ -108,7 +110,7 @@ void stats_block_retire(struct stats_map *m, int index) {
 uint64_t stats_sum(const struct stats_map *m, enum stat_id id) {
 	uint64_t sum = 0;
 
-	for (int i = 0; i < STATS_BLOCKS; i++) {
+	for (int i = 0, end = atomic_load(&m->host.blocks_end); i < end; i++) {
 		if (i == STATS_RETIRED || atomic_load(&m->block[i].kind) != PROCESS_NONE)
 			sum += stat_get(&m->block[i], id);
 	}

@@ -40,6 +40,7 @@ struct stats_host {
 	_Atomic uint64_t start_wall_ms;
 	_Atomic uint64_t restarts[PROCESS_ADMIN + 1];	/* by process kind */
 	_Atomic int workers;
+	_Atomic int blocks_end;		/* behind the last block that was ever taken; the others were never touched, and take no memory */
 	_Atomic int is_draining;	/* readiness is red */
 	_Atomic int log_level, log_format;	/* which all processes follow */
 	_Atomic uint64_t memory_bytes;	/* most that clients may take */

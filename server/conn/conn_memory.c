@@ -141,7 +141,7 @@ static void free_if_heavy(struct conn *c) {
 static uint64_t share_of(struct conn_memory *m) {
 	uint64_t others = 0;
 
-	for (int i = STATS_RETIRED + 1; stats_shared != NULL && i < STATS_BLOCKS; i++) {
+	for (int i = STATS_RETIRED + 1, end = stats_shared != NULL ? atomic_load(&stats_shared->host.blocks_end) : 0; i < end; i++) {
 		const struct stats_block *b = &stats_shared->block[i];
 		uint64_t weighed = stat_get(b, STAT_memory_held_bytes);
 		uint64_t counted = stat_get(b, STAT_client_queue_bytes) + stat_get(b, STAT_client_input_bytes);

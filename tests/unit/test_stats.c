@@ -24,6 +24,7 @@ START_TEST(counters_outlive_and_gauges_do_not) {
 
 	ck_assert_int_eq(a, 1);
 	ck_assert_int_eq(b, 2);
+	ck_assert_int_eq(atomic_load(&map->host.blocks_end), 3);
 	stats_use_block(map, a);
 	stat_add(STAT_upgrades, 5);
 	stat_set(STAT_connections, 7);
@@ -40,6 +41,7 @@ START_TEST(counters_outlive_and_gauges_do_not) {
 	ck_assert_uint_eq(stats_sum(map, (enum stat_id)(STAT_closed + 3)), 1);
 	/* The freed block begins at nothing. */
 	ck_assert_int_eq(stats_block_take(map, PROCESS_ADMIN, 0), a);
+	ck_assert_int_eq(atomic_load(&map->host.blocks_end), 3);
 	stats_use_block(map, a);
 	ck_assert_uint_eq(stat_get(stats_own, STAT_upgrades), 0);
 	ck_assert_int_eq(atomic_load(&stats_own->pid), (int)getpid());
