@@ -92,6 +92,7 @@ class Client {
 	#isLimited = false		// by the server, since the outbox was empty: one thing at a time
 	#token				// the one that the function gave last
 	#asked = null			// the call for a token that is under way
+	#why = null			// the question why there was no connection that is under way
 	#ownIds = new Map()		// id of an acknowledged message that has not come back yet -> its ref
 
 	constructor(url, options) {
@@ -116,9 +117,7 @@ class Client {
 	get rooms() { return [...this.#places.values()].filter((p) => p.room !== undefined).map((p) => p.room) }
 	/** { epoch, offset } of the last message seen in a room (or channel), or undefined. */
 	position(room, channel) {
-		const place = this.#places.get(placeKey({ room, channel }))
-
-		return place?.epoch === undefined ? undefined : { epoch: place.epoch, offset: place.offset }
+		return this.#since(this.#places.get(placeKey({ room, channel })))
 	}
 
 	/** Calls fn with each event of this type ('*': of all). Returns a function that ends it. */
@@ -185,6 +184,7 @@ class Client {
 		if (this.#socket !== null || this.#asked !== null)
 			return
 		this.#cancel('retry')
+		this.#why = null
 		this.#setState('connecting', { attempt: this.#attempt })
 		this.#loggedInAt = 0
 		this.#withToken((token) => this.#dial(token), (error) => this.#lost({ code: 1006, reason: `no token: ${error?.message}` }))
@@ -242,6 +242,7 @@ class Client {
 
 		this.#socket = null
 		this.#asked = null
+		this.#why = null
 		for (const name of [...this.#timers.keys()])
 			this.#cancel(name)
 		for (const place of this.#places.values())
@@ -268,43 +269,50 @@ class Client {
 		socket?.close()
 		this.#attempt = steady ? 1 : this.#attempt + 1
 		this.#isLimited ||= wasTooMuch
-		this.#wait(leastMs + Math.random() * Math.max(leastMs, Math.min(maxDelayMs, minDelayMs * 2 ** (this.#attempt - 1))),
-			{ code: event.code, reason: event.reason })
 		if (neverOpened)
 			this.#askWhy()
+		this.#wait(leastMs + Math.random() * Math.max(leastMs, Math.min(maxDelayMs, minDelayMs * 2 ** (this.#attempt - 1))),
+			{ code: event.code, reason: event.reason })
 	}
 
+	/* The timer comes first: whoever hears of the waiting may end it. */
 	#wait(ms, detail) {
+		this.#after('retry', ms, () => this.#why === null && this.#open())
 		this.#setState('waiting', { retryInMs: ms, attempt: this.#attempt, ...detail })
-		this.#after('retry', ms, () => this.#open())
 	}
 
-	/* A WebSocket does not say why it was refused; a plain request to the same address does. */
+	/* A WebSocket does not say why it was refused; a plain request does: perhaps to wait longer, or to stay away, so that comes first. */
 	async #askWhy() {
-		const { fetch } = this.#options	// the browser's refuses to be called as a method
+		const { fetch, loginTimeoutMs, token } = this.#options	// the browser's fetch refuses to be called as a method
+		const given = typeof token === 'function' ? this.#token : token
+		const why = this.#why = {}
 
 		try {
-			const { token } = this.#options
-			const given = typeof token === 'function' ? this.#token : token
-			const answer = await fetch(this.#url.replace(/^ws/, 'http'),
-				{ cache: 'no-store', headers: given === undefined ? {} : { Authorization: `Bearer ${given}` } })
+			const answer = await fetch(this.#url.replace(/^ws/, 'http'), { cache: 'no-store', signal: AbortSignal.timeout(loginTimeoutMs),
+				headers: given === undefined ? {} : { Authorization: `Bearer ${given}` } })
 			const body = (await answer.text()).trim().slice(0, 300)
-			const text = parsed(body)?.error ?? body
+			const message = parsed(body)?.error ?? body
 			const seconds = Math.min(Number(answer.headers.get('Retry-After')) || 0, 600)
 
 			// 426: an upgrade would be welcome now.
-			if (answer.status === 426 || this.#state !== 'waiting')
+			if (answer.status === 426 || this.#why !== why)
 				return
 			// The same token will not do later either.
 			if (answer.status === 401 && typeof token !== 'function')
-				return this.#end('denied', { code: 'refused', message: text })
+				return this.#end('denied', { code: 'refused', message })
 			if (answer.status === 403)
-				return this.#end('removed', { code: 403, message: text })
-			this.#emit('refused', { status: answer.status, message: text })
-			if (seconds > 0)
+				return this.#end('removed', { code: 403, message })
+			this.#emit('refused', { status: answer.status, message })
+			if (seconds > 0 && this.#why === why)
 				this.#wait(seconds * 1000 * (1 + Math.random() / 2), {})
 		} catch {
 			// Nobody there at all: there is no sentence to show.
+		} finally {
+			if (this.#why === why) {
+				this.#why = null
+				if (!this.#timers.has('retry'))
+					this.#open()
+			}
 		}
 	}
 
@@ -410,9 +418,7 @@ class Client {
 			this.#deliver(missed)
 		const lost = !fresh && m.recovered === false
 
-		place.ready = true
-		place.epoch = m.epoch
-		place.offset = m.offset
+		Object.assign(place, { ready: true, epoch: m.epoch, offset: m.offset })
 		this.#emit('entered', { ...m, fresh })
 		if (lost)
 			this.#emit('reset', { room: m.room, channel: m.channel, epoch: m.epoch, offset: m.offset, recovered: false })
@@ -427,25 +433,20 @@ class Client {
 			return true
 		if (place.epoch === m.epoch && m.offset <= place.offset)
 			return false
-		place.epoch = m.epoch
-		place.offset = m.offset
+		Object.assign(place, { epoch: m.epoch, offset: m.offset })
 		return true
 	}
 
 	#reset(m) {
 		const place = this.#places.get(placeKey(m))
 
-		if (place !== undefined) {
-			place.epoch = m.epoch
-			place.offset = m.offset
-		}
+		if (place !== undefined)
+			Object.assign(place, { epoch: m.epoch, offset: m.offset })
 		this.#emit('reset', m)
 		if (m.room === undefined)
 			return
 		// The members may be registering themselves again at this moment, and all their clients ask.
-		this.#after(`users ${m.room}`, 500 + Math.random() * 1000, () => {
-			this.users(m.room).catch(() => {})
-		})
+		this.#after(`users ${m.room}`, 500 + Math.random() * 1000, () => this.users(m.room).catch(() => {}))
 	}
 
 	// --- outbox ---

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import test from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket, WebSocketServer } from 'ws'
 
 import { ChatClient } from './support/client.mjs'
@@ -404,10 +405,13 @@ for (const how of ['kicked', 'banned']) {
 	})
 }
 
-/** A server that takes no WebSocket, and tells a plain GET why. */
-async function refusing(t, status, headers, options = {}) {
+/** A server that takes no WebSocket, and tells a plain GET why, once `mayAnswer` is settled. */
+async function refusing(t, status, headers, { mayAnswer, ...options } = {}) {
 	const { connect } = await clientModule()
-	const server = createServer((request, response) => response.writeHead(status, headers).end(JSON.stringify({ status, error: 'not now' })))
+	const server = createServer(async (request, response) => {
+		await mayAnswer
+		response.writeHead(status, headers).end(JSON.stringify({ status, error: 'not now' }))
+	})
 	let attempts = 0
 
 	server.on('upgrade', (request, socket) => {
@@ -428,7 +432,7 @@ async function refusing(t, status, headers, options = {}) {
 
 for (const status of [429, 503]) {
 	test(`a refusal ${status} says how long to wait, and that is obeyed`, async (t) => {
-		const { events, client } = await refusing(t, status, { 'Retry-After': '7' }, { minDelayMs: 2000, maxDelayMs: 2000 })
+		const { events, client, attempts } = await refusing(t, status, { 'Retry-After': '7' })
 
 		await waitFor(() => events.some((e) => e.event === 'refused'), 'the refusal')
 		assert.deepEqual(events.filter((e) => e.event === 'refused').map((e) => [e.status, e.message]), [[status, 'not now']])
@@ -436,16 +440,49 @@ for (const status of [429, 503]) {
 
 		assert.ok(retryInMs >= 7000 && retryInMs <= 10500, `${retryInMs}`)
 		assert.equal(client.state, 'waiting')
+		assert.equal(attempts(), 1)
 	})
 }
 
-test('who is not welcome (403) does not go on trying', async (t) => {
-	const { events, client, attempts } = await refusing(t, 403, {}, { minDelayMs: 2000, maxDelayMs: 2000 })
+test('who is not welcome (403) does not go on trying, also when that is told only after the time to wait', async (t) => {
+	let answer
+	const { events, client, attempts } = await refusing(t, 403, {}, { mayAnswer: new Promise((resolve) => { answer = resolve }) })
+	const { retryInMs } = await waitFor(() => events.find((e) => e.state === 'waiting'), 'the waiting')
 
+	await sleep(retryInMs + 50)
+	assert.equal(client.state, 'waiting')
+	answer()
 	await waitFor(() => events.some((e) => e.event === 'removed'), 'the end')
 	assert.deepEqual(events.filter((e) => e.event === 'removed').map((e) => [e.code, e.message]), [[403, 'not now']])
 	assert.equal(client.state, 'closed')
 	assert.equal(attempts(), 1)
+})
+
+test('a server that does not say why is tried again all the same, and at once by reconnect()', async (t) => {
+	let answer
+	const { events, client, attempts } = await refusing(t, 503, {}, { loginTimeoutMs: 100, mayAnswer: new Promise((resolve) => { answer = resolve }) })
+
+	t.after(() => answer())
+	await waitFor(() => attempts() >= 2, 'another attempt')
+	assert.equal(events.filter((e) => e.event === 'refused').length, 0)
+	await waitFor(() => client.state === 'waiting', 'the next refusal')
+	client.reconnect()
+	assert.equal(client.state, 'connecting')
+})
+
+test('close() holds, also from a listener that is told of waiting or of a refusal', async (t) => {
+	for (const event of ['state', 'refused']) {
+		const { events, client, attempts } = await refusing(t, 503, { 'Retry-After': '0.01' })
+
+		client.on(event, ({ state }) => {
+			if (state === undefined || state === 'waiting')
+				client.close()
+		})
+		await waitFor(() => client.state === 'closed' && events.some((e) => e.event === event && e.state !== 'connecting'), 'the end')
+		await sleep(100)
+		assert.equal(client.state, 'closed')
+		assert.equal(attempts(), 1)
+	}
 })
 
 // --- the real programs ---
