@@ -14,7 +14,7 @@ static struct net trusted_net = { { [10] = 0xff, 0xff, 10 }, 104 };
 static const struct nets trusted = { .item = &trusted_net, .count = 1 };
 
 static const struct conn_settings settings = {
-	.heartbeat_ms = 200,
+	.heartbeat_ms = 60000,
 	.handshake_ms = 300,
 	.send_timeout_ms = 250,
 	.client_queue_bytes = QUEUE_BYTES,
@@ -315,6 +315,13 @@ void world_send_close(uint16_t code) {
 
 void world_setup(void) {
 	world_setup_with(&settings);
+}
+
+void world_setup_beating(void) {
+	struct conn_settings beating = settings;
+
+	beating.heartbeat_ms = 200;
+	world_setup_with(&beating);
 }
 
 void world_setup_with(const struct conn_settings *s) {

@@ -38,7 +38,10 @@ struct world {
 };
 extern struct world w;
 
+/* No ping comes among what is expected. */
 void world_setup(void);
+/* One comes every 200 ms. */
+void world_setup_beating(void);
 /* With other settings. */
 void world_setup_with(const struct conn_settings *settings);
 void world_teardown(void);

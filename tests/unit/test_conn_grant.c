@@ -86,7 +86,7 @@ Suite *suite_conn_grant(void) {
 	Suite *s = suite_create("conn_grant");
 	TCase *t = tcase_create("conn_grant");
 
-	tcase_add_checked_fixture(t, world_setup, world_teardown);
+	tcase_add_checked_fixture(t, world_setup_beating, world_teardown);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, expired);
 	tcase_add_test(t, expired_before_it_began);
