@@ -98,9 +98,18 @@ void proto_send_wait(struct proto_context *context, struct conn *c, enum chat_er
 
 uint64_t proto_muted_ms(const struct proto_context *context, const struct conn *c) {
 	uint64_t now_ms = evloop_wall_ms(conns_loop(conn_conns(c)));
-	struct slice user = conn_user_id(c);
-	uint32_t until_s = user.len > 0 ? limits_sanction_of(context->limits, user, LIMIT_MUTED, now_ms / 1000) : 0;
+	limit_id counted = conn_user_limit(c);
+	uint32_t until_s = 0;
 
+	if (counted != 0) {
+		until_s = limits_sanction_held(context->limits, counted, LIMIT_MUTED, now_ms / 1000);
+	} else {
+		struct slice user = conn_user_id(c);
+
+		/* Who is exempt may be muted, too. */
+		if (user.len > 0)
+			until_s = limits_sanction_of(context->limits, user, LIMIT_MUTED, now_ms / 1000);
+	}
 	return until_s > 0 ? (uint64_t)until_s * 1000 - now_ms : 0;
 }
 
