@@ -35,6 +35,16 @@ struct stats_block {
 	_Atomic uint64_t value[STAT_COUNT];
 };
 
+/* Of memory_bytes. Tight: those who hold most go. Short: newcomers are refused, too. */
+enum memory_level { MEMORY_ENOUGH = 0, MEMORY_TIGHT, MEMORY_SHORT };
+
+/* What all who look at it agree on; see conn_memory.c. */
+struct memory_state {
+	_Atomic int level;		/* enum memory_level */
+	_Atomic int is_told;		/* the log says that it is tight, and not yet that there is enough again */
+	_Atomic uint64_t tight_ms;	/* when it was last found so, by the monotonic clock */
+};
+
 /* One per host, at the start of the mapping. */
 struct stats_host {
 	_Atomic uint64_t start_wall_ms;
@@ -44,7 +54,7 @@ struct stats_host {
 	_Atomic int is_draining;	/* readiness is red */
 	_Atomic int log_level, log_format;	/* which all processes follow */
 	_Atomic uint64_t memory_bytes;	/* most that clients may take */
-	_Atomic int memory_level;	/* not 0: they take nearly that much; see conn_memory.c */
+	struct memory_state memory;	/* how near they are */
 };
 
 struct stats_map {

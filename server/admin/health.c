@@ -149,10 +149,13 @@ static json_t *limits_json(const struct limits *l) {
 static json_t *memory_json(const struct admin *a) {
 	struct memory_use use;
 
+	int level = atomic_load(&a->stats->host.memory.level);
+
 	memory_use_now(a->memory, &use);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "memory_bytes", (json_int_t)atomic_load(&a->stats->host.memory_bytes), "used",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "memory_bytes", (json_int_t)atomic_load(&a->stats->host.memory_bytes), "used",
 	    (json_int_t)memory_use_sum(&use), "client_queues", (json_int_t)use.queues, "client_input", (json_int_t)use.input, "link_queues",
-	    (json_int_t)use.links, "tcp_sockets", (json_int_t)use.sockets, "is_short", atomic_load(&a->stats->host.memory_level) != 0);
+	    (json_int_t)use.links, "tcp_sockets", (json_int_t)use.sockets, "is_tight", level != MEMORY_ENOUGH, "is_short",
+	    level == MEMORY_SHORT);
 }
 
 static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };

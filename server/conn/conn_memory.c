@@ -1,10 +1,10 @@
 /*
- * conn_memory - the bound of all that clients take: who is let go when it is reached, and who is not let in before
+ * conn_memory - the bound of all that clients take: who is let go as it comes near, and who is not let in
  *
- * Every process looks now and then at what all processes and the kernel have (memory_watch). From SHORT_PART of the bound on, newcomers are
- * refused, until it is ENOUGH_PART. Over the bound, each process with clients lets go its share, down to FREE_PART: in one walk over its
- * connections it weighs each, in a second one it lets the heaviest go. So nothing is kept per connection for it, and nothing is walked over while there is
- * enough. A step of a walk is a few connections, then the others have their turn.
+ * Every process looks now and then at what all processes and the kernel have (memory_watch). From TIGHT_PART of the bound on, each process with
+ * clients lets go its share, down to FREE_PART: in one walk over its connections it weighs each, in a second one it lets the heaviest go. If it
+ * grows all the same, newcomers are refused from SHORT_PART on until it is NOT_SHORT_PART. So nothing is kept per connection for it, and nothing
+ * is walked over while there is enough. A step of a walk is a few connections, then the others have their turn.
  * Weight: what it holds, times the seconds for which nothing has moved. So a reader that stands still goes before one that takes its data, if slowly,
  *         and both before those who hold little. Who holds nearly nothing stays in any case.
  */
@@ -19,10 +19,10 @@ enum {
 	WORTH_BYTES = 4096,	/* who holds less is not let go */
 	STILL_MAX_S = 60,
 	/* Of the bound, in hundredths. */
-	SHORT_PART = 90, ENOUGH_PART = 85, FREE_PART = 80,
+	SHORT_PART = 95, NOT_SHORT_PART = 90, TIGHT_PART = 85, ENOUGH_PART = 80, FREE_PART = 75,
+	TOLD_BYTES = 16384,	/* who has left more than that to the kernel would not hear why he has to go */
+	CALM_MS = 5000,		/* so long without being tight, before the log says that there is enough */
 };
-
-enum { MEMORY_ENOUGH = 0, MEMORY_SHORT, MEMORY_OVER };
 
 static size_t own_bytes(const struct conns *cs) {
 	return cs->queued_bytes + cs->input_bytes;
@@ -39,10 +39,8 @@ static bool has_bound(const struct conns *cs) {
 /* --- weighing --- */
 
 static size_t held_by(const struct conn *c) {
-	size_t held = c->stream.out.bytes + conn_input_bytes(c);
-
-	/* Of the others the kernel has little, and asking costs a call. */
-	return c->is_blocked ? held + sock_memory_bytes(c->stream.fd) : held;
+	/* The kernel takes some 300 KB of a reader that stands still before anything waits here. */
+	return c->stream.out.bytes + conn_input_bytes(c) + sock_memory_bytes(c->stream.fd);
 }
 
 /* Seconds. Of one that sends and does not read, both stand still. */
@@ -78,7 +76,7 @@ static void drop_input(struct conn *c) {
 
 /* Who stands still would not hear why: it is reset at once, so that the kernel's memory is free, too. The others have the usual time. */
 static void let_go(struct conn *c) {
-	if (c->is_blocked && still_for(c) > 0) {
+	if ((c->is_blocked && still_for(c) > 0) || sock_memory_bytes(c->stream.fd) > TOLD_BYTES) {
 		conn_end(c, CLOSE_memory_pressure, NULL);
 	} else if ((c->state == CONN_HEAD || c->state == CONN_BODY) && !c->is_blocked) {
 		conn_http_refuse_memory(c, CLOSE_memory_pressure);
@@ -209,31 +207,38 @@ void conn_memory_pass(struct conn *c) {
 
 /* --- looking --- */
 
-static _Atomic int *level_of(struct conns *cs) {
-	return stats_shared != NULL ? &stats_shared->host.memory_level : &cs->memory.level;
+static struct memory_state *state_of(struct conns *cs) {
+	return stats_shared != NULL ? &stats_shared->host.memory : &cs->memory.state;
 }
 
-/* Over the bound, it has to come down before there is enough again. */
+/* Each ends later than it begins. */
 static int level_for(const struct conns *cs, int level, uint64_t used) {
-	if (used > cs->settings.memory_bytes)
-		return MEMORY_OVER;
-	if (used <= part_of(cs, ENOUGH_PART))
-		return MEMORY_ENOUGH;
-	return level == MEMORY_ENOUGH && used > part_of(cs, SHORT_PART) ? MEMORY_SHORT : level;
+	if (used > part_of(cs, level == MEMORY_SHORT ? NOT_SHORT_PART : SHORT_PART))
+		return MEMORY_SHORT;
+	return used > part_of(cs, level == MEMORY_ENOUGH ? TIGHT_PART : ENOUGH_PART) ? MEMORY_TIGHT : MEMORY_ENOUGH;
 }
 
-/* Whoever finds it changed says so, for all. */
-static void set_level(struct conns *cs, int level, const struct memory_use *use) {
+static void tell(const struct conns *cs, enum log_level how, const char *what, const struct memory_use *use) {
 	enum stat_id closed = (enum stat_id)(STAT_closed + CLOSE_memory_pressure);
-	bool is_short = level != MEMORY_ENOUGH;
 
-	if ((atomic_exchange(level_of(cs), level) != MEMORY_ENOUGH) == is_short)
-		return;
-	log_line(is_short ? LOG_WARN : LOG_INFO, is_short ? "memory is short: newcomers are refused, and over the bound those go who hold most" :
-	    "there is enough memory again", LF_U("memory_bytes", cs->settings.memory_bytes), LF_U("used", memory_use_sum(use)),
-	    LF_U("client_queues", use->queues), LF_U("client_input", use->input), LF_U("link_queues", use->links),
-	    LF_U("tcp_sockets", use->sockets), LF_U("closed_so_far", stats_shared != NULL ? stats_sum(stats_shared, closed) :
-	    stat_get(stats_own, closed)));
+	log_line(how, what, LF_U("memory_bytes", cs->settings.memory_bytes), LF_U("used", memory_use_sum(use)), LF_U("client_queues", use->queues),
+	    LF_U("client_input", use->input), LF_U("link_queues", use->links), LF_U("tcp_sockets", use->sockets),
+	    LF_U("closed_so_far", stats_shared != NULL ? stats_sum(stats_shared, closed) : stat_get(stats_own, closed)));
+}
+
+/* Whoever finds it changed says so, for all. Under attack it changes with nearly every look, so calm is said only when it lasts. */
+static void set_level(struct conns *cs, int level, const struct memory_use *use) {
+	struct memory_state *state = state_of(cs);
+	uint64_t now_ms = evloop_now_ms(cs->loop);
+
+	atomic_store(&state->level, level);
+	if (level != MEMORY_ENOUGH) {
+		atomic_store(&state->tight_ms, now_ms);
+		if (!atomic_exchange(&state->is_told, true))
+			tell(cs, LOG_WARN, "memory is tight: those who hold most have to go", use);
+	} else if (now_ms >= atomic_load(&state->tight_ms) + CALM_MS && atomic_exchange(&state->is_told, false)) {
+		tell(cs, LOG_INFO, "there is enough memory again", use);
+	}
 }
 
 static void find_excess(struct conns *cs, int level, uint64_t used) {
@@ -241,7 +246,7 @@ static void find_excess(struct conns *cs, int level, uint64_t used) {
 
 	if (m->walk != WALK_NONE)
 		return;
-	if (level != MEMORY_OVER) {
+	if (level == MEMORY_ENOUGH) {
 		m->to_free = 0;
 		stat_set(STAT_memory_held_bytes, 0);
 		return;
@@ -255,7 +260,7 @@ static void find_excess(struct conns *cs, int level, uint64_t used) {
 /* The figures of this process are those of its latest turn's end, or newer. */
 static void look(struct conns *cs) {
 	struct conn_memory *m = &cs->memory;
-	uint64_t short_at = part_of(cs, SHORT_PART), used;
+	uint64_t tight_at = part_of(cs, TIGHT_PART), used;
 	struct memory_use use;
 	int level;
 
@@ -264,9 +269,10 @@ static void look(struct conns *cs) {
 	memory_use_now(cs->settings.memory, &use);
 	used = memory_use_sum(&use);
 	m->looked_ms = evloop_now_ms(cs->loop);
+	m->looked_sent = stat_get(stats_own, STAT_bytes_sent);
 	/* Several processes may grow at a time. */
-	m->look_at_bytes = own_bytes(cs) + (size_t)(cs->settings.memory_bytes / LOOK_PART + (used < short_at ? (short_at - used) / 8 : 0));
-	level = level_for(cs, atomic_load(level_of(cs)), used);
+	m->look_at_bytes = own_bytes(cs) + (size_t)(cs->settings.memory_bytes / LOOK_PART + (used < tight_at ? (tight_at - used) / 8 : 0));
+	level = level_for(cs, atomic_load(&state_of(cs)->level), used);
 	set_level(cs, level, &use);
 	find_excess(cs, level, used);
 }
@@ -276,20 +282,24 @@ bool conn_memory_tick(struct conns *cs) {
 		return false;
 	if (evloop_now_ms(cs->loop) - cs->memory.looked_ms >= LOOK_MS)
 		look(cs);
-	return atomic_load(level_of(cs)) != MEMORY_ENOUGH;
+	return atomic_load(&state_of(cs)->is_told);
 }
 
 bool conn_memory_is_short(struct conns *cs) {
-	if (!has_bound(cs) || atomic_load(level_of(cs)) == MEMORY_ENOUGH)
+	struct memory_state *state = state_of(cs);
+
+	if (!has_bound(cs) || atomic_load(&state->level) != MEMORY_SHORT)
 		return false;
 	/* Nobody may have looked for a while. */
-	return conn_memory_tick(cs);
+	conn_memory_tick(cs);
+	return atomic_load(&state->level) == MEMORY_SHORT;
 }
 
 void conn_memory_count(struct conns *cs) {
 	stat_set(STAT_client_queue_bytes, cs->queued_bytes);
 	stat_set(STAT_client_input_bytes, cs->input_bytes);
-	if (own_bytes(cs) > cs->memory.look_at_bytes)
+	/* The kernel cannot have come to hold more than was sent. */
+	if (has_bound(cs) && own_bytes(cs) + (stat_get(stats_own, STAT_bytes_sent) - cs->memory.looked_sent) > cs->memory.look_at_bytes)
 		look(cs);
 }
 

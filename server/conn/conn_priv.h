@@ -17,6 +17,7 @@
 #define SERVER_CONN_CONN_PRIV_H
 
 #include "common/base/list.h"
+#include "common/svc/stats.h"
 #include "server/conn/conn.h"
 
 enum conn_state {
@@ -124,6 +125,7 @@ enum conn_memory_walk { WALK_NONE = 0, WALK_MEASURE, WALK_FREE };
 struct conn_memory {
 	struct evloop_timer timer;	/* the next step of a walk */
 	uint64_t looked_ms;		/* at what all take */
+	uint64_t looked_sent;		/* bytes that this process had sent by then */
 	size_t look_at_bytes;		/* of this process's own: then the next look is not waited for */
 	uint64_t excess;		/* of all processes, at the latest look */
 	uint64_t to_free;		/* of it, by this process ... */
@@ -135,7 +137,7 @@ struct conn_memory {
 	uint64_t held;			/* by those met who are worth it ... */
 	uint64_t held_by_class[CONN_MEMORY_CLASSES]; /* ... by how much they weigh */
 	unsigned lightest;		/* class that is let go */
-	_Atomic int level;		/* where there is no shared memory */
+	struct memory_state state;	/* where there is no shared memory */
 };
 
 struct conns {
