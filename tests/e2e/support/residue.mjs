@@ -41,9 +41,21 @@ function ask({ address, localAddress }, bytes) {
 async function fill(herold) {
 	const sockets = Array.from({ length: 3 * AT_ONCE }, () => open(herold.address, EXEMPT))
 
-	await waitFor(async () => (await herold.status()).workers.every((w) => w.connections > AT_ONCE), 'many connections at once')
-	for (const socket of sockets)
-		socket.write('x\r\n\r\n')
+	const workers = await waitFor(async () => {
+		const { workers: now } = await herold.status()
+
+		return now.every((w) => w.connections > AT_ONCE) ? now : null
+	}, 'many connections at once')
+	const tell = (signal) => workers.forEach(({ pid }) => process.kill(pid, signal))
+
+	// Held up meanwhile, they have so many to answer in one turn: more than ever come together later.
+	tell('SIGSTOP')
+	try {
+		for (const socket of sockets)
+			socket.write('x\r\n\r\n')
+	} finally {
+		tell('SIGCONT')
+	}
 	await Promise.all(sockets.map((socket) => socket.ended))
 }
 
