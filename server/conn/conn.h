@@ -1,12 +1,14 @@
 /*
  * conn - one client: request, upgrade, frames in and out, deadlines, the end
  *
- * States:  PROXY (only where the PROXY protocol is expected: reading its header) -> HEAD (reading a request) -> BODY (reading its
- *          body) -> ANSWER (the owner owes a response) -> HEAD again, or OPEN (WebSocket) -> CLOSING (our close frame is out) -> LINGER (shut down, waiting for the peer's end) -> dead.
- * Does:    everything RFC 6455 asks of the server between bytes and messages; bounded buffers and times; one log line at the end.
+ * States:  PROXY (only where the PROXY protocol is expected: reading its header) -> HEAD (reading a request) -> BODY
+ *          (reading its body) -> ANSWER (the owner owes a response) -> HEAD again, or OPEN (WebSocket) -> CLOSING (our
+ *          close frame is out) -> LINGER (shut down, waiting for the peer's end) -> dead.
+ * Does:    everything RFC 6455 asks of the server between bytes and messages; bounded buffers and times; one log line
+ *          at the end.
  * Does not: know paths, protocols, channels or the broker. Those are handed over as conn_host and conn_ops.
- * Lifetime: made by conn_accept(); freed only at the end of a turn (conns_turn_end), never inside a callback. conn_close() may be
- *          called twice, from anywhere.
+ * Lifetime: made by conn_accept(); freed only at the end of a turn (conns_turn_end), never inside a callback.
+ *          conn_close() may be called twice, from anywhere.
  */
 #ifndef SERVER_CONN_CONN_H
 #define SERVER_CONN_CONN_H
@@ -43,12 +45,13 @@ struct conn_ops {
 	void (*on_open)(struct conn *c);
 	/* A whole message; text is valid UTF-8. Borrowed until it returns. */
 	void (*on_message)(struct conn *c, bool is_text, struct slice data);
-	/* The client is over a rate and has to be told, once: when it goes on it is closed. data: the message that is not done because of that,
-	 * borrowed likewise; empty: it was no message. wait_ms: when it would be in order again. */
+	/* The client is over a rate and has to be told, once: when it goes on it is closed. data: the message that is
+	 * not done because of that, borrowed likewise; empty: it was no message. wait_ms: when it would be in order
+	 * again. */
 	void (*on_limited)(struct conn *c, bool is_text, struct slice data, uint64_t wait_ms);
-	/* Once, when the connection leaves OPEN, however it ends, at once and before anything is freed: unlink everything that points at
-	 * c. by_server: the server caused the cut (drain, too slow), so the client will be back. What is sent from in here still goes
-	 * out, before the close frame. */
+	/* Once, when the connection leaves OPEN, however it ends, at once and before anything is freed: unlink
+	 * everything that points at c. by_server: the server caused the cut (drain, too slow), so the client will be
+	 * back. What is sent from in here still goes out, before the close frame. */
 	void (*on_closed)(struct conn *c, bool by_server);
 	/* Who the client has said to be, where no token says it; empty, or NULL: nobody. */
 	struct slice (*user_id)(const struct conn *c);
@@ -58,8 +61,8 @@ struct conn_ops {
 struct conn_host {
 	/* A head, before its body is received: false after conn_refuse(). NULL: all are welcome. */
 	bool (*on_head)(struct conn *c, const struct http_request *r);
-	/* A whole request with its body, borrowed until it returns. Answer with conn_respond() or conn_upgrade(), now or later (later:
-	 * conn_set_user + on_gone). */
+	/* A whole request with its body, borrowed until it returns. Answer with conn_respond() or conn_upgrade(), now
+	 * or later (later: conn_set_user + on_gone). */
 	void (*on_request)(struct conn *c, const struct http_request *r, struct slice body);
 	/* A connection that owed an answer is gone; only called when its user pointer is set. */
 	void (*on_gone)(struct conn *c);
@@ -81,17 +84,20 @@ struct conn_settings {
 /* --- all connections of a process --- */
 
 /* Returns owned. The wheel, the shared receive buffer and the lists live in there. */
-struct conns *conns_new(struct evloop *loop, const struct conn_settings *settings, const struct conn_host *host) MUST_CHECK;
+struct conns *conns_new(struct evloop *loop, const struct conn_settings *settings,
+    const struct conn_host *host) MUST_CHECK;
 /* Ends all at once, without close frames. */
 void conns_free(struct conns **cs);
 /* End of a turn: sends what is queued (one sendmsg per connection), then frees what is closed. */
 void conns_turn_end(struct conns *cs);
 size_t conns_count(const struct conns *cs);
-/* Closes everybody, spread evenly over spread_ms, WebSockets with `going_away`; new requests get 503 with Retry-After. */
+/* Closes everybody, spread evenly over spread_ms, WebSockets with `going_away`; new requests get 503 with
+ * Retry-After. */
 void conns_drain(struct conns *cs, uint64_t spread_ms);
 /* New requests (also upgrades) get 503 with Retry-After; nobody is closed yet. */
 void conns_refuse_new(struct conns *cs, bool is_refusing);
-/* Why this one has to go, and in *detail further words or NULL (borrowed until the next call); CLOSE_NONE: it has not. */
+/* Why this one has to go, and in *detail further words or NULL (borrowed until the next call); CLOSE_NONE: it has
+ * not. */
 typedef enum close_reason (*conn_judge_fn)(const struct conn *c, void *arg, const char **detail);
 /* Looks at all WebSockets. */
 void conns_review(struct conns *cs, conn_judge_fn judge, void *arg);
@@ -112,7 +118,8 @@ void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, s
 
 /* In HEAD/ANSWER only. Counts by status. */
 void conn_respond(struct conn *c, const struct http_response *response);
-/* A refusal: {"status":..,"error":".."} and a newline; extra_headers as in http_response. The connection ends with it. */
+/* A refusal: {"status":..,"error":".."} and a newline; extra_headers as in http_response. The connection ends with
+ * it. */
 void conn_refuse(struct conn *c, unsigned status, const char *sentence, const char *extra_headers);
 /* Answers 101 and opens. The request has passed ws_handshake_check(). `user` is the front end's and stays its own. */
 void conn_upgrade(struct conn *c, const struct http_request *r, const struct conn_ops *ops, void *user,
@@ -129,26 +136,29 @@ uint64_t conn_age_ms(const struct conn *c);
 
 /* --- what its client may take (server/limits); of who is exempt, all is granted and nothing is counted --- */
 
-/* A request for a WebSocket, or one that could have been: has the client, if only a proxy has said now who it is, too many connections, and does the
- * host take one more WebSocket at the moment? False: refused. Before anything that costs more. */
+/* A request for a WebSocket, or one that could have been: has the client, if only a proxy has said now who it is, too
+ * many connections, and does the host take one more WebSocket at the moment? False: refused. Before anything that costs
+ * more. */
 bool conn_admit_upgrade(struct conn *c) MUST_CHECK;
 /* One more connection of the user of its grant, if it has one. False: refused. */
 bool conn_admit_user(struct conn *c) MUST_CHECK;
 /* Who it is, where no grant says so: for conn_user_limit() alone. Once. */
 void conn_hold_user(struct conn *c, struct slice user);
-/* Takes `cost` of the client's rate. False: it is not to be done; with *wait_ms > 0 the client has to be told to wait so long, else it was told before and
- * the connection is being closed. */
+/* Takes `cost` of the client's rate. False: it is not to be done; with *wait_ms > 0 the client has to be told to wait
+ * so long, else it was told before and the connection is being closed. */
 bool conn_take(struct conn *c, enum limit_rate rate, uint64_t cost, uint64_t *wait_ms) MUST_CHECK;
-/* One more room or channel of its client, and one less: before the connection has ended. False: it has as many as it may. */
+/* One more room or channel of its client, and one less: before the connection has ended. False: it has as many as it
+ * may. */
 bool conn_hold_room(struct conn *c) MUST_CHECK;
 void conn_drop_room(struct conn *c);
 /* Where its user is counted; 0: nowhere. */
 limit_id conn_user_limit(const struct conn *c);
-/* Where its rates and rooms are taken from: its user's if a grant says who that is, else its address's. The same from the upgrade to the end. */
+/* Where its rates and rooms are taken from: its user's if a grant says who that is, else its address's. The same from
+ * the upgrade to the end. */
 limit_id conn_client_limit(const struct conn *c);
 
-/* What the peer takes of what many share, since the upgrade: CONN_PLAIN, or the window bits of messages that are deflated each for
- * itself (it takes plain ones, too). */
+/* What the peer takes of what many share, since the upgrade: CONN_PLAIN, or the window bits of messages that are
+ * deflated each for itself (it takes plain ones, too). */
 enum { CONN_PLAIN = 0 };
 uint8_t conn_wire(const struct conn *c);
 
@@ -156,8 +166,8 @@ uint8_t conn_wire(const struct conn *c);
 void conn_send(struct conn *c, uint8_t opcode, struct slice data);
 /* In on_message, `data` the whole message at hand: the same, but a large one is not copied. */
 void conn_send_back(struct conn *c, uint8_t opcode, struct slice data);
-/* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in there, for the counters. Ignored unless
- * OPEN. A client that is too far behind is closed (slow_client). */
+/* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in
+ * there, for the counters. Ignored unless OPEN. A client that is too far behind is closed (slow_client). */
 void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);
 /* detail: further words for close frame and log, or NULL. A close frame is sent if the table has a code. */
 void conn_close(struct conn *c, enum close_reason reason, const char *detail);
@@ -168,8 +178,8 @@ void conn_set_user(struct conn *c, void *user);
 struct conns *conn_conns(const struct conn *c);
 /* Unique on all hosts. */
 void conn_id_text(const struct conn *c, char out[ID_TEXT_LEN + 1]);
-/* The client's, as far as it is known: behind trusted proxies theirs until they have said whom they speak for. Of a request's client while
- * it is answered; later requests on the same connection may have others. */
+/* The client's, as far as it is known: behind trusted proxies theirs until they have said whom they speak for. Of a
+ * request's client while it is answered; later requests on the same connection may have others. */
 const struct sock_peer *conn_peer(const struct conn *c);
 
 #endif
