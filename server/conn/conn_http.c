@@ -202,6 +202,8 @@ static bool admit(struct conn *c, const struct http_request *r) {
 		refuse_drain(c);
 		return false;
 	}
+	if (c->is_limited && !conn_limits_request(c))
+		return false;
 	/* Who is here already comes first. */
 	if (conn_memory_is_short(c->cs) && ws_handshake_is_wanted(r)) {
 		stat_add(STAT_upgrades_refused_memory, 1);
@@ -272,6 +274,8 @@ static bool use_request(struct conn *c, struct slice *rest) {
 
 /* Advances *rest past what was used. */
 static void use(struct conn *c, struct slice *rest) {
+	bool was_http = conn_is_http(c);
+
 	while (rest->len > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
 		/* A few bytes ask for many: who does not take its answers is not given more. */
 		if (c->stream.out.bytes >= CONN_PAUSE_BYTES) {
@@ -283,6 +287,9 @@ static void use(struct conn *c, struct slice *rest) {
 	}
 	if (conn_is_http(c))
 		return;
+	/* What came with the handshake was not known to be a WebSocket's. */
+	if (was_http && rest->len > 0 && c->state == CONN_OPEN && c->is_limited)
+		conn_limits_bytes(c, rest->len);
 	if (rest->len > 0 && (c->state == CONN_OPEN || c->state == CONN_CLOSING))
 		conn_ws_input(c, rest);
 	else

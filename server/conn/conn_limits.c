@@ -18,6 +18,7 @@ static const struct {
 	[CONN_LIMIT_ADDRESS] = { STAT_limited_address_connections, 429, "too many connections from this address" },
 	[CONN_LIMIT_HANDSHAKES] = { STAT_limited_handshakes, 503, "too many WebSockets are being opened at the moment" },
 	[CONN_LIMIT_USER] = { STAT_limited_user_connections, 429, "too many connections of this user" },
+	[CONN_LIMIT_REQUESTS] = { STAT_limited_requests, 429, "too many requests from this address" },
 };
 
 static const struct {
@@ -30,6 +31,25 @@ static const struct {
 
 static uint64_t now_ms(const struct conn *c) {
 	return evloop_now_ms(c->cs->loop);
+}
+
+/* The first of a flood? */
+static bool is_news(uint64_t *latest_ms, uint64_t now) {
+	bool is_first = *latest_ms == 0 || now - *latest_ms >= RECOVERED_MS;
+
+	*latest_ms = now;
+	return is_first;
+}
+
+/* Better to let in who is not counted than nobody; but whoever runs this has to know. */
+static void note_uncounted(struct conn *c) {
+	char peer[SOCK_TEXT_MAX];
+
+	if (!is_news(&c->cs->uncounted_ms, now_ms(c)))
+		return;
+	sock_peer_text(&c->peer, peer);
+	log_line(LOG_WARN, "clients are not counted, and so not limited: limit_entries is too small",
+	    LF_TEXT("peer", peer));
 }
 
 /* --- who may come --- */
@@ -50,6 +70,8 @@ enum conn_limit conn_limits_enter(struct conn *c, uint64_t *wait_ms) {
 	} else if (!limits_hold_address(l, &c->peer, now_ms(c), &c->address_limit)) {
 		*wait_ms = FULL_WAIT_MS;
 		why = CONN_LIMIT_ADDRESS;
+	} else if (c->address_limit == 0) {
+		note_uncounted(c);
 	}
 	if (why != CONN_LIMIT_NONE)
 		conn_limits_leave(c);
@@ -76,15 +98,14 @@ void conn_limits_leave(struct conn *c) {
 
 /* Each is counted; a line is written for the first of a flood. */
 void conn_limits_note(struct conn *c, enum conn_limit why) {
-	uint64_t *latest_ms = &c->cs->limited_ms[why], now = now_ms(c);
 	char peer[SOCK_TEXT_MAX];
 
 	stat_add(refusals[why].counter, 1);
-	if (*latest_ms == 0 || now - *latest_ms >= RECOVERED_MS) {
-		sock_peer_text(&c->peer, peer);
-		log_line(LOG_WARN, "clients are refused, a limit is reached", LF_TEXT("peer", peer), LF_TEXT("why", refusals[why].sentence));
-	}
-	*latest_ms = now;
+	if (!is_news(&c->cs->limited_ms[why], now_ms(c)))
+		return;
+	sock_peer_text(&c->peer, peer);
+	log_line(LOG_WARN, "clients are refused, a limit is reached", LF_TEXT("peer", peer),
+	    LF_TEXT("why", refusals[why].sentence));
 }
 
 static void refuse(struct conn *c, enum conn_limit why, uint64_t wait_ms) {
@@ -110,7 +131,19 @@ void conn_limits_turn_away(struct conn *c, enum conn_limit why, uint64_t wait_ms
 	refuse(c, why, wait_ms);
 }
 
-/* --- upgrades --- */
+/* --- requests and upgrades --- */
+
+/* The address's also where a token says who it is: that is asked later, and costs more. */
+bool conn_limits_request(struct conn *c) {
+	struct limits *l = c->cs->settings.limits;
+	uint64_t wait_ms;
+
+	if (limits_take(l, c->address_limit, LIMIT_BYTES, LIMIT_REQUEST_BYTES, now_ms(c), &wait_ms) == LIMIT_OK)
+		return true;
+	conn_limits_note(c, CONN_LIMIT_REQUESTS);
+	refuse(c, CONN_LIMIT_REQUESTS, wait_ms);
+	return false;
+}
 
 bool conn_admit_upgrade(struct conn *c) {
 	uint64_t wait_ms;
@@ -125,9 +158,17 @@ bool conn_admit_upgrade(struct conn *c) {
 	return false;
 }
 
+/* False: the user has as many connections as he may. */
+static bool hold_user(struct conn *c, struct slice user) {
+	bool is_held = limits_hold_user(c->cs->settings.limits, user, now_ms(c), &c->user_limit);
+
+	if (is_held && c->user_limit == 0)
+		note_uncounted(c);
+	return is_held;
+}
+
 bool conn_admit_user(struct conn *c) {
-	if (!c->is_limited || c->grant == NULL ||
-	    limits_hold_user(c->cs->settings.limits, grant_user(c->grant), now_ms(c), &c->user_limit))
+	if (!c->is_limited || c->grant == NULL || hold_user(c, grant_user(c->grant)))
 		return true;
 	conn_limits_note(c, CONN_LIMIT_USER);
 	refuse(c, CONN_LIMIT_USER, FULL_WAIT_MS);
@@ -135,7 +176,7 @@ bool conn_admit_user(struct conn *c) {
 }
 
 void conn_hold_user(struct conn *c, struct slice user) {
-	if (c->is_limited && c->user_limit == 0 && !limits_hold_user(c->cs->settings.limits, user, now_ms(c), &c->user_limit))
+	if (c->is_limited && c->user_limit == 0 && !hold_user(c, user))
 		c->user_limit = 0;
 }
 

@@ -52,6 +52,7 @@ enum conn_limit {
 	CONN_LIMIT_ADDRESS,
 	CONN_LIMIT_HANDSHAKES,
 	CONN_LIMIT_USER,
+	CONN_LIMIT_REQUESTS,
 	CONN_LIMIT_KINDS,
 };
 
@@ -156,6 +157,7 @@ struct conns {
 	size_t queued_bytes;		/* over all out-queues */
 	size_t turned_away;		/* refused at the door, and there until they have read why */
 	uint64_t limited_ms[CONN_LIMIT_KINDS];	/* of each kind of refusal the latest; 0: none yet */
+	uint64_t uncounted_ms;		/* of who was not counted for lack of room the latest; 0: none yet */
 	size_t input_bytes;		/* over all: see conn_input_bytes() */
 	struct conn_memory memory;
 	struct buf deflated;		/* one message on its way out */
@@ -208,7 +210,9 @@ void conn_limits_note(struct conn *c, enum conn_limit why);
 void conn_limits_turn_away(struct conn *c, enum conn_limit why, uint64_t wait_ms);
 /* What it holds is given back; at any time, as often as you like. */
 void conn_limits_leave(struct conn *c);
-/* False: the message is not to be done. Only if is_limited, like the next. */
+/* False: refused. Only if is_limited, like the next two. */
+bool conn_limits_request(struct conn *c) MUST_CHECK;
+/* False: the message is not to be done. */
 bool conn_limits_message(struct conn *c, bool is_text, struct slice data) MUST_CHECK;
 void conn_limits_bytes(struct conn *c, size_t bytes);
 

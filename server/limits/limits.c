@@ -30,7 +30,9 @@ static uint64_t larger(int64_t a, int64_t b) {
 }
 
 static void read_settings(struct limits *l, const struct config *c) {
-	uint64_t bytes_burst = larger(BYTES_BURST_SECONDS * c->bytes_per_second, (int64_t)larger(c->max_message_bytes, c->chat_message_bytes));
+	int64_t message = (int64_t)larger(c->max_message_bytes, c->chat_message_bytes);
+	/* And what the request costs that comes before. */
+	uint64_t bytes_burst = larger(BYTES_BURST_SECONDS * c->bytes_per_second, message) + LIMIT_REQUEST_BYTES;
 
 	l->rate[LIMIT_CONNECTS] = gcra_make((uint64_t)c->address_connects_per_second, 1, (uint64_t)c->address_connects_per_second);
 	l->rate[LIMIT_MESSAGES] = gcra_make((uint64_t)c->messages_per_minute, 60, (uint64_t)c->messages_per_minute);

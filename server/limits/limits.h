@@ -28,6 +28,8 @@ enum limit_rate {
 	LIMIT_RATES
 };
 
+enum { LIMIT_REQUEST_BYTES = 4096 };	/* what an HTTP request takes of its address's LIMIT_BYTES */
+
 enum limit_holding {
 	LIMIT_CONNECTIONS = 0,	/* address_connections, user_connections */
 	LIMIT_ROOMS,		/* of a user: user_rooms */

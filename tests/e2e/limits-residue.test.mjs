@@ -30,7 +30,10 @@ const ROWS = [
 	['messages on /echo', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/echo', ['a', 'b', 'c'])],
 	['messages on /broadcast', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/broadcast', ['a', 'b', 'c'])],
 	['messages of the chat', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/ws', chatter)],
-	['bytes', { bytes_per_second: 1, max_message_bytes: 1024, chat_message_bytes: 1024 }, 'limited_bytes_closed', saying('/echo', Array(8).fill('x'.repeat(1000)))],
+	// The address's are enough for all the requests; the user's are not for so many pings, which count 1 KiB each.
+	['bytes', { bytes_per_second: 1, max_message_bytes: 4 << 20, ...TOKENS }, 'limited_bytes_closed',
+		[handshake({ path: '/echo', headers: AS_ANNA }), Buffer.concat([...Array(4200).fill(frame(OP.PING)), BYE])]],
+	['requests', { bytes_per_second: 1, max_message_bytes: 1024, chat_message_bytes: 1024 }, 'limited_requests', PLAIN],
 	['logins', { joins_per_minute: 1, client_channels: 4 }, 'limited_joins_closed', saying('/ws', chatter.slice(0, 1))],
 ]
 

@@ -250,6 +250,48 @@ limited('control frames count, too', { bytes_per_second: 10, max_message_bytes: 
 	assert.deepEqual([limited_bytes, limited_bytes_closed], [1, 1])
 })
 
+limited('what comes with the handshake counts, too', { bytes_per_second: 10, max_message_bytes: 1024, chat_message_bytes: 256 }, async (herold) => {
+	const raw = await from(herold, '203.0.113.7')
+	const large = 'x'.repeat(1000)
+
+	raw.write(Buffer.concat([Buffer.from(handshake({ path: '/echo' })), frame(OP.TEXT, large)]))
+	assert.equal((await raw.response()).status, 101)
+	assert.equal(await answered(raw, large), 'echo')
+	assertWarning(await say(raw, large), 110)
+	assert.equal(await answered(raw, large), 'echo')
+	assert.deepEqual(await say(raw, large), OVER)
+	await raw.finished()
+	const { limited_bytes, limited_bytes_closed } = await counters(herold)
+
+	assert.deepEqual([limited_bytes, limited_bytes_closed], [1, 1])
+})
+
+const BUSY = 'too many requests from this address'
+
+limited('requests, of an address, on all its connections', { bytes_per_second: 256, max_message_bytes: 4096, chat_message_bytes: 256 }, async (herold) => {
+	const page = 'GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n'
+	const raw = await from(herold, '203.0.113.7')
+
+	raw.write(page.repeat(50))
+	for (let i = 0; i < 2; i++)
+		assert.equal((await raw.response()).status, 200)
+	const { status, headers, body } = await raw.response()
+
+	assert.deepEqual([status, JSON.parse(body), headers.connection], [429, { status: 429, error: BUSY }, 'close'])
+	assert.match(headers['retry-after'], /^(1[0-9]|20)$/)
+	await raw.finished()
+	assert.equal(raw.bytes.length, 0, 'the others are not answered')
+	// It is all the same what is asked for, and that others were refused changes nothing.
+	await refused(herold, '203.0.113.7', 429, BUSY)
+	await refused(herold, '203.0.113.7', 429, BUSY, { path: '/nothing' })
+	await leave(await welcome(herold, '203.0.113.8'))
+	const { limited_requests, http_status: answers, limited_bytes } = await counters(herold)
+
+	assert.deepEqual([limited_requests, answers['429'], limited_bytes], [3, 3, 0])
+	await herold.waitLog(/reason=limit_reached .*429 too many requests from this address/)
+	assert.ok(herold.lines.some((line) => /warn .*clients are refused, a limit is reached.*too many requests from this address/.test(line)))
+})
+
 const CROWDED = 'too many connections from this address'
 
 limited('connections of an address, on all workers, also after one has died', { address_connections: 8 }, async (herold) => {
@@ -383,7 +425,7 @@ limited('with tokens a user has one budget, from wherever, and others have their
 })
 
 story('behind a proxy that says X-Forwarded-For', { options: { limit_exempt: '', trusted_proxies: '127.0.0.1', address_connections: 1, max_connections: 2,
-	messages_per_minute: 2, log_level: 'debug' } }, async (herold) => {
+	messages_per_minute: 2, bytes_per_second: 1, max_message_bytes: 16384, log_level: 'debug' } }, async (herold) => {
 	const ask = async (client, headers) => {
 		const raw = await RawSocket.open(herold.address)
 

@@ -1,7 +1,9 @@
 /* test_conn_limits - a connection whose client may not take all it wants */
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/svc/config.h"
+#include "common/svc/log.h"
 #include "tests/unit/conn_world.h"
 
 #define CLIENT "203.0.113.7"
@@ -106,6 +108,120 @@ START_TEST(control_frames) {
 	world_send_frame(WS_FIN | WS_PING, "x", 1);
 	world_expect_close(1008, "Rate limit exceeded");
 	world_expect_end();
+}
+END_TEST
+
+START_TEST(frames_behind_the_handshake) {
+	uint8_t bytes[2048];
+	size_t len = strlen("GET /ws HTTP/1.1\r\n" HANDSHAKE);
+
+	memcpy(bytes, "GET /ws HTTP/1.1\r\n" HANDSHAKE, len);
+	len += world_put_frame(bytes + len, WS_FIN | WS_BINARY, (uint8_t[700]){ 0 }, 700);
+	len += world_put_frame(bytes + len, WS_FIN | WS_BINARY, (uint8_t[700]){ 0 }, 700);
+	open_from(CLIENT, false);
+	world_send_bytes(bytes, len);
+	world_expect("limited 0");
+	ck_assert_int_eq(w.limited_count, 1);
+	ck_assert_int_eq(w.message_count, 2);
+}
+END_TEST
+
+START_TEST(requests) {
+	static const char *const others[] = { "198.51.100.1", "10.0.0.1" };
+
+	open_from(CLIENT, false);
+	world_send_text(GET("/one"));
+	world_expect("/one");
+	world_forget();
+	world_send_text(GET("/two"));
+	expect_refusal("HTTP/1.1 429 ", "too many requests from this address");
+	ck_assert_int_eq(w.request_count, 1);
+	ck_assert_uint_eq(world_closed_with(CLOSE_limit_reached), 1);
+	world_expect_end();
+	/* Who is exempt, or speaks for others. */
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		open_from(others[i], false);
+		world_send_text(GET("/one") GET("/two") GET("/three"));
+		world_expect("/three");
+		world_leave();
+		ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	}
+}
+END_TEST
+
+/* Holds so many addresses that there is no room for another one. */
+static void fill_table(void) {
+	struct sock_peer peer = { .ip = { 0x20, 0x01, 0x0d, 0xb8 } };
+	struct limits_usage u;
+	limit_id id;
+
+	for (uint32_t i = 0; i < 100000; i++) {
+		memcpy(peer.ip + 4, &i, sizeof(i));
+		ck_assert(limits_hold_address(w.limits, &peer, 1, &id));
+	}
+	limits_usage(w.limits, &u);
+	ck_assert_uint_eq(u.used, u.entries);
+}
+
+/* What is logged meanwhile. */
+static const char *log_of(void (*act)(void)) {
+	static char text[4096];
+	int saved = dup(STDERR_FILENO), file = memfd_create("log", MFD_CLOEXEC);
+	ssize_t len;
+
+	ck_assert_int_eq(dup2(file, STDERR_FILENO), STDERR_FILENO);
+	log_set_level(LOG_WARN);
+	act();
+	log_set_level(LOG_ERROR);
+	dup2(saved, STDERR_FILENO);
+	len = pread(file, text, sizeof(text) - 1, 0);
+	ck_assert_int_ge(len, 0);
+	text[len] = '\0';
+	close(saved);
+	close(file);
+	return text;
+}
+
+static void open_two(void) {
+	open_from("203.0.113.1", false);
+	world_leave();
+	open_from("203.0.113.2", false);
+}
+
+static void hold_a_user(void) {
+	conn_hold_user(w.opened, slice_text("anna"));
+}
+
+static void be_exempt(void) {
+	open_from("198.51.100.1", false);
+	world_send_text(GET("/one"));
+	world_expect("/one");
+}
+
+#define NO_ROOM "message=\"clients are not counted, and so not limited: limit_entries is too small\" peer="
+
+START_TEST(no_room_in_the_table) {
+	const char *text;
+
+	fill_table();
+	text = log_of(open_two);
+	ck_assert_ptr_nonnull(strstr(text, " warn "));
+	ck_assert_ptr_nonnull(strstr(text, NO_ROOM "203.0.113.1"));
+	/* One line of a flood. */
+	ck_assert_ptr_null(strstr(text, "203.0.113.2"));
+	world_upgrade();
+	world_leave();
+	ck_assert(world_run(world_is_all_gone, GIVE_UP_MS));
+	ck_assert_str_eq(log_of(be_exempt), "");
+}
+END_TEST
+
+START_TEST(no_room_for_a_user) {
+	open_from(CLIENT, false);
+	world_upgrade();
+	fill_table();
+	ck_assert_ptr_nonnull(strstr(log_of(hold_a_user), NO_ROOM CLIENT));
+	ck_assert_uint_eq(conn_user_limit(w.opened), 0);
 }
 END_TEST
 
@@ -226,6 +342,10 @@ Suite *suite_conn_limits(void) {
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, messages);
 	tcase_add_test(t, control_frames);
+	tcase_add_test(t, frames_behind_the_handshake);
+	tcase_add_test(t, requests);
+	tcase_add_test(t, no_room_in_the_table);
+	tcase_add_test(t, no_room_for_a_user);
 	tcase_add_test(t, at_the_door);
 	tcase_add_test(t, by_the_proxy_protocol);
 	tcase_add_test(t, with_a_request_of_a_proxy);

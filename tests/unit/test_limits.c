@@ -171,7 +171,8 @@ START_TEST(bursts) {
 	ck_assert_int_eq(taken(id, LIMIT_JOINS, 1000), 200);
 	ck_assert_uint_eq(wait_ms, 1000);
 	/* A largest message, 1 MiB, is more than four seconds' worth. */
-	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, 1048576, START_MS, &wait_ms), LIMIT_OK);
+	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, LIMIT_REQUEST_BYTES + 1048576, START_MS, &wait_ms),
+	    LIMIT_OK);
 	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, 500, START_MS, &wait_ms), LIMIT_WARN);
 	ck_assert_uint_eq(wait_ms, 500);
 	set("joins_per_minute", "300");
@@ -179,7 +180,8 @@ START_TEST(bursts) {
 	make();
 	id = hold("10.0.0.1");
 	ck_assert_int_eq(taken(id, LIMIT_JOINS, 1000), 300);
-	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, 4 * 1048576, START_MS, &wait_ms), LIMIT_OK);
+	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, LIMIT_REQUEST_BYTES + 4 * 1048576, START_MS, &wait_ms),
+	    LIMIT_OK);
 	ck_assert_int_eq(limits_take(limits, id, LIMIT_BYTES, 1, START_MS, &wait_ms), LIMIT_WARN);
 }
 END_TEST
