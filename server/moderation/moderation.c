@@ -11,6 +11,7 @@
 enum {
 	PAGE = 500,		/* orders of one answer */
 	RETRY_MS = 100,	/* at the start: so long somebody who is banned may be here */
+	RECOVERED_MS = 1000,	/* so long without one, and the next thing of its kind is news again */
 	CLOCKS_DIFFER_MS = 30000,	/* the clocks of hosts, at most: who came within it after a kick may be kicked, when it is read late */
 };
 
@@ -99,6 +100,21 @@ static void on_review(void *arg) {
 
 /* --- orders --- */
 
+/* A line is written for the first of a flood. */
+static bool is_news(const struct moderation *m, uint64_t *latest_ms) {
+	uint64_t now = evloop_now_ms(conns_loop(m->conns)), before = *latest_ms;
+
+	*latest_ms = now;
+	return before == 0 || now - before >= RECOVERED_MS;
+}
+
+static void note_no_room(struct moderation *m, enum limit_sanction what, const struct order *o, uint64_t until_s) {
+	stat_add(STAT_sanctions_dropped, 1);
+	if (is_news(m, &m->no_room_ms[what]))
+		log_line(LOG_ERROR, what == LIMIT_BANNED ? "no room for bans: raise limit_entries" : "no room for mutes: raise limit_entries",
+		    LF_SLICE("user", o->user), LF_U("until", until_s));
+}
+
 static void sanction(struct moderation *m, const struct order *o, uint64_t said_ms) {
 	enum limit_sanction what = o->action == ORDER_BAN ? LIMIT_BANNED : LIMIT_MUTED;
 	uint64_t now_s = wall_ms(m) / 1000, until_s = (said_ms + 999) / 1000 + o->seconds;
@@ -108,23 +124,54 @@ static void sanction(struct moderation *m, const struct order *o, uint64_t said_
 	/* Of what has ended and is not known here, nothing has to be known. */
 	if (until_s == 0 && limits_sanction_of(m->limits, o->user, what, now_s) == 0)
 		return;
-	if (limits_sanction(m->limits, o->user, what, (uint32_t)until_s, said_ms / 100, evloop_now_ms(conns_loop(m->conns))))
-		return;
-	stat_add(STAT_sanctions_dropped, 1);
-	log_line(LOG_ERROR, "no room for a ban or mute: raise limit_entries", LF_SLICE("user", o->user), LF_U("until", until_s));
+	if (!limits_sanction(m->limits, o->user, what, (uint32_t)until_s, said_ms / 100, evloop_now_ms(conns_loop(m->conns))))
+		note_no_room(m, what, o, until_s);
 }
 
-static void obey(struct moderation *m, struct slice data, uint64_t said_ms) {
-	struct order o;
-
-	if (!order_decode(data, &o)) {
+static bool read_order(struct moderation *m, struct slice data, struct order *o) {
+	if (order_decode(data, o))
+		return true;
+	if (is_news(m, &m->unreadable_ms))
 		log_line(LOG_WARN, "an order of moderation cannot be read", LF_U("bytes", data.len));
-		return;
-	}
-	if (o.action != ORDER_KICK)
-		sanction(m, &o, said_ms);
-	if (o.action != ORDER_MUTE)
-		want(m, &o, said_ms);
+	return false;
+}
+
+static void obey(struct moderation *m, const struct order *o, uint64_t said_ms) {
+	if (o->action != ORDER_KICK)
+		sanction(m, o, said_ms);
+	if (o->action != ORDER_MUTE)
+		want(m, o, said_ms);
+}
+
+/* --- orders of a history --- */
+
+/* False: there was none. */
+static bool obey_oldest(struct moderation *m) {
+	struct last_order *oldest = last_orders_take(&m->last);
+
+	if (oldest == NULL)
+		return false;
+	if (!oldest->is_obeyed)
+		obey(m, &oldest->order, oldest->said_ms);
+	mem_free(oldest);
+	return true;
+}
+
+static void note(struct moderation *m, const struct order *o, uint64_t offset, uint64_t said_ms, bool is_obeyed) {
+	if (last_orders_is_full(&m->last))
+		obey_oldest(m);
+	last_orders_note(&m->last, o, offset, said_ms, is_obeyed);
+}
+
+static void history_is_read(struct moderation *m) {
+	m->is_reading = false;
+	while (obey_oldest(m))
+		continue;
+}
+
+static void forget_history(struct moderation *m) {
+	last_orders_fini(&m->last);
+	last_orders_init(&m->last);
 }
 
 /* --- the channel --- */
@@ -136,12 +183,20 @@ static struct slice channel_name(void) {
 static void on_history(struct hub_client *client, void *cookie, const struct hub_snapshot *s);
 
 static void read_on(struct moderation *m) {
+	m->is_asked = true;
 	hub_history(&m->client, channel_name(), IPC_SINCE, &m->read, PAGE, on_history, NULL);
 }
 
-static void read_from_start(struct moderation *m, const struct hub_position *p) {
+static void begin_reading(struct moderation *m, const struct hub_position *p) {
+	forget_history(m);
+	m->is_reading = true;
+	m->is_stale = m->is_asked;
 	m->read = *p;
 	m->read.offset = 0;
+}
+
+static void read_from_start(struct moderation *m, const struct hub_position *p) {
+	begin_reading(m, p);
 	read_on(m);
 }
 
@@ -150,21 +205,26 @@ static void on_history(struct hub_client *client, void *cookie UNUSED, const str
 	struct slice rest = s->publications;
 	uint64_t from = m->read.offset;
 	struct ipc_publication p;
+	struct order o;
 
+	m->is_asked = false;
 	if (s->result != IPC_OK) {
 		evloop_timer_start(&m->retry, RETRY_MS);
 		return;
 	}
-	if (strcmp(s->position.epoch, m->read.epoch) != 0) {
+	if (m->is_stale || strcmp(s->position.epoch, m->read.epoch) != 0) {
 		read_from_start(m, &s->position);
 		return;
 	}
 	while (ipc_next_publication(&rest, &p)) {
-		obey(m, p.data, p.time_ms);
+		if (read_order(m, p.data, &o))
+			note(m, &o, p.offset, p.time_ms, false);
 		m->read.offset = p.offset;
 	}
 	if (s->more && m->read.offset > from)
 		read_on(m);
+	else
+		history_is_read(m);
 }
 
 static void on_subscribed(struct hub_client *client, void *cookie UNUSED, const struct hub_snapshot *s) {
@@ -179,6 +239,8 @@ static void on_subscribed(struct hub_client *client, void *cookie UNUSED, const 
 static void on_retry(void *arg) {
 	struct moderation *m = arg;
 
+	if (m->is_asked)
+		return;
 	if (hub_is_subscribed(&m->client, channel_name()))
 		read_on(m);
 	else
@@ -188,7 +250,15 @@ static void on_retry(void *arg) {
 /* --- the form: nothing is written, what comes is obeyed --- */
 
 static uint8_t form_publication(const struct hub_publication *p, struct buf *out UNUSED, void *arg) {
-	obey(arg, p->data, p->time_ms);
+	struct moderation *m = arg;
+	struct order o;
+
+	if (!read_order(m, p->data, &o))
+		return HUB_SKIP;
+	obey(m, &o, p->time_ms);
+	/* A page that comes later may have it, or what it takes back. */
+	if (m->is_reading)
+		note(m, &o, p->offset, p->time_ms, true);
 	return HUB_SKIP;
 }
 
@@ -205,8 +275,7 @@ static uint8_t form_member_count(struct slice channel UNUSED, uint32_t count UNU
 static uint8_t form_reset(struct slice channel UNUSED, const struct hub_position *p, struct buf *out UNUSED, void *arg) {
 	struct moderation *m = arg;
 
-	m->read = *p;
-	m->read.offset = 0;
+	begin_reading(m, p);
 	evloop_timer_start(&m->retry, 0);
 	return HUB_SKIP;
 }
@@ -229,6 +298,7 @@ void moderation_start(struct moderation *m, struct hub *hub, uint8_t form, struc
 
 	*m = (struct moderation){ .conns = conns, .limits = limits };
 	htab_init(&m->wanted, wanted_key);
+	last_orders_init(&m->last);
 	evloop_timer_init(loop, &m->review, on_review, m);
 	evloop_timer_init(loop, &m->retry, on_retry, m);
 	hub_client_init(hub, &m->client, NULL, form);
@@ -242,4 +312,5 @@ void moderation_stop(struct moderation *m) {
 	evloop_timer_stop(&m->retry);
 	forget_wanted(m);
 	htab_fini(&m->wanted);
+	last_orders_fini(&m->last);
 }

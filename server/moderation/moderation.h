@@ -5,7 +5,8 @@
  *            table of limits who is banned and muted, and closes the connections of those who are kicked or banned.
  * Does not:  give orders (order.h, hub_publish), answer clients, or decide who may.
  * Order:     whatever comes first, what was said later stands: the table goes by the time of the publication. So history may be read late,
- *            and again. A kick is for those who were here when it was said.
+ *            and again. Of history the last order for each user and action is obeyed, when all pages have come; what comes live, at once.
+ *            A kick is for those who were here when it was said.
  * With the engine of one host the history is lost when the broker ends; the table stands until the master ends.
  */
 #ifndef SERVER_MODERATION_MODERATION_H
@@ -14,6 +15,7 @@
 #include "common/base/htab.h"
 #include "server/hub/hub.h"
 #include "server/limits/limits.h"
+#include "server/moderation/last_orders.h"
 
 /* Embedded by its process. */
 struct moderation {
@@ -21,6 +23,11 @@ struct moderation {
 	struct conns *conns;
 	struct limits *limits;
 	struct hub_position read;	/* so far the history is known */
+	struct last_orders last;	/* what it says up to there, as long as there is more to read */
+	bool is_reading;	/* there is */
+	bool is_asked;		/* a page is under way */
+	bool is_stale;		/* and does not belong to what is to be read now */
+	uint64_t no_room_ms[LIMIT_SANCTIONS], unreadable_ms;	/* when it happened last, for the log; 0: never */
 	struct htab wanted;		/* struct wanted: whose connections are to be closed, if they have any */
 	struct evloop_timer review;	/* closes them in a turn of their own: nobody is closed amid a delivery */
 	struct evloop_timer retry;
