@@ -9,7 +9,7 @@ static void on_ordered(struct hub_client *client, void *cookie, const struct hub
 	const struct order_bytes *order = cookie;
 	struct conn *c = call->conn;
 
-	order_log(slice_of(order->bytes, order->len), r->result, evloop_wall_ms(conns_loop(conn_conns(c))));
+	order_log_doubt(slice_of(order->bytes, order->len), r->result);
 	admin_call_end(call);
 	if (r->result == IPC_OK || r->result == IPC_REPEATED)
 		admin_respond_json(c, 200, api_result_json(r));
@@ -21,7 +21,7 @@ static void on_ordered(struct hub_client *client, void *cookie, const struct hub
 static bool read_order(struct conn *c, const json_t *json, struct order *o) {
 	const json_t *user = json_object_get(json, "user"), *reason = json_object_get(json, "reason");
 	double seconds = json_real_value(json_object_get(json, "seconds"));
-	bool has_seconds = json_is_real(json_object_get(json, "seconds"));
+	bool has_seconds = json_is_real(json_object_get(json, "seconds")), has_reason = reason != NULL && !json_is_null(reason);
 
 	if (json_is_string(user))
 		o->user = api_text_of(user);
@@ -31,7 +31,7 @@ static bool read_order(struct conn *c, const json_t *json, struct order *o) {
 		conn_refuse(c, 400, "user is not 1 to 128 bytes of visible text", NULL);
 	} else if (o->action != ORDER_KICK && !(has_seconds && seconds >= 0 && seconds <= ORDER_SECONDS_MAX && seconds == (uint32_t)seconds)) {
 		conn_refuse(c, 400, "seconds is not a whole number from 0 to 2592000", NULL);
-	} else if (reason != NULL && (!json_is_string(reason) || !order_is_reason(o->reason))) {
+	} else if (has_reason && (!json_is_string(reason) || !order_is_reason(o->reason))) {
 		conn_refuse(c, 400, "reason is not at most 96 bytes of visible text", NULL);
 	} else {
 		o->seconds = o->action != ORDER_KICK ? (uint32_t)seconds : 0;
@@ -41,16 +41,18 @@ static bool read_order(struct conn *c, const json_t *json, struct order *o) {
 }
 
 static void publish(struct conn *c, const struct order *o, struct slice key) {
-	/* Keys of different orders are different ones. */
-	static const char *const kinds[] = { [ORDER_KICK] = "kick", [ORDER_BAN] = "ban", [ORDER_MUTE] = "mute" };
+	struct slice channel = slice_text(IPC_MODERATION_CHANNEL);
 	struct admin_call *call = admin_call_new(c);
 	uint8_t hash[IPC_KEY_BYTES];
 	struct order_bytes order;
 
 	order_encode(o, &order);
-	if (key.len > 0)
-		api_hash_key(key, slice_text(kinds[o->action]), hash);
-	hub_publish(&call->client, slice_text(IPC_MODERATION_CHANNEL), key.len > 0 ? hash : NULL, 0, PAYLOAD_BINARY,
+	if (key.len > 0) {
+		api_hash_key(key, channel, hash);
+		order_key(hash, o, hash);
+	}
+	order_log(o, evloop_wall_ms(conns_loop(conn_conns(c))));
+	hub_publish(&call->client, channel, key.len > 0 ? hash : NULL, 0, PAYLOAD_BINARY,
 	    slice_of(order.bytes, order.len), on_ordered, mem_dup(&order, sizeof(order)));
 }
 

@@ -1,6 +1,7 @@
 /* order - what a moderator has ordered: codec and audit */
 #include "server/moderation/order.h"
 
+#include "common/base/digest.h"
 #include "common/base/visible.h"
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
@@ -43,6 +44,20 @@ bool order_is_reason(struct slice text) {
 	return text.len == 0 || (text.len <= ORDER_REASON_MAX && visible_is_plain(text, &characters));
 }
 
+void order_key(const uint8_t given[IPC_KEY_BYTES], const struct order *o, uint8_t key[IPC_KEY_BYTES]) {
+	uint8_t sum[SHA256_BYTES];
+	struct buf b;
+
+	buf_init(&b, IPC_KEY_BYTES + 1 + 4 + ORDER_USER_MAX);
+	buf_add(&b, slice_of(given, IPC_KEY_BYTES));
+	wire_put_u8(&b, (uint8_t)o->action);
+	wire_put_u32(&b, o->seconds);
+	buf_add(&b, o->user);
+	digest_sha256(buf_slice(&b), sum);
+	buf_fini(&b);
+	memcpy(key, sum, IPC_KEY_BYTES);
+}
+
 static const char *name_of(const struct order *o) {
 	switch (o->action) {
 	case ORDER_KICK:
@@ -55,26 +70,34 @@ static const char *name_of(const struct order *o) {
 	return o->seconds > 0 ? "mute" : "unmute";
 }
 
-void order_log(struct slice bytes, enum ipc_result result, uint64_t wall_ms) {
-	struct log_field fields[8] = { 0 };
-	struct order o;
-	size_t n = 0;
+/* Who, and whom: of fields[] the first three. */
+static size_t add_parties(const struct order *o, struct log_field *fields) {
+	fields[0] = LF_TEXT("action", name_of(o));
+	fields[1] = LF_SLICE("user", o->user);
+	fields[2] = o->by.len > 0 ? LF_SLICE("by", o->by) : LF_TEXT("through", "the server API");
+	return 3;
+}
 
-	/* A repeated one has had its line, and what was surely not done is none. */
-	if ((result != IPC_OK && result != IPC_UNCERTAIN) || !order_decode(bytes, &o))
-		return;
+void order_log(const struct order *o, uint64_t wall_ms) {
+	struct log_field fields[6] = { 0 };
+	size_t n = add_parties(o, fields);
+
 	stat_add(STAT_moderation_orders, 1);
-	fields[n++] = LF_TEXT("action", name_of(&o));
-	fields[n++] = LF_SLICE("user", o.user);
-	if (o.by.len > 0)
-		fields[n++] = LF_SLICE("by", o.by);
-	else
-		fields[n++] = LF_TEXT("through", "the server API");
-	if (o.seconds > 0)
-		fields[n++] = LF_U("until", wall_ms / 1000 + o.seconds);
-	if (o.reason.len > 0)
-		fields[n++] = LF_SLICE("reason", o.reason);
-	if (result == IPC_UNCERTAIN)
-		fields[n++] = LF_TEXT("outcome", "uncertain");
-	log_emit(LOG_INFO, "moderation", fields);
+	if (o->seconds > 0)
+		fields[n++] = LF_U("until", wall_ms / 1000 + o->seconds);
+	if (o->reason.len > 0)
+		fields[n++] = LF_SLICE("reason", o->reason);
+	log_emit(LOG_INFO, "moderation ordered", fields);
+}
+
+void order_log_doubt(struct slice bytes, enum ipc_result result) {
+	struct log_field fields[5] = { 0 };
+	struct order o;
+	size_t n;
+
+	if (result == IPC_OK || result == IPC_REPEATED || !order_decode(bytes, &o))
+		return;
+	n = add_parties(&o, fields);
+	fields[n] = LF_TEXT("outcome", result == IPC_UNCERTAIN ? "uncertain" : "not done");
+	log_emit(LOG_WARN, "moderation not confirmed", fields);
 }

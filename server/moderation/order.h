@@ -37,7 +37,12 @@ void order_encode(const struct order *o, struct order_bytes *out);
 bool order_decode(struct slice bytes, struct order *out) MUST_CHECK;
 /* May stand there as a reason: visible text, or nothing. */
 bool order_is_reason(struct slice text);
-/* The line of the audit, and the counter: for whoever has given the order, when it is in the channel. result: how sure that is. */
-void order_log(struct slice bytes, enum ipc_result result, uint64_t wall_ms);
+/* What makes an order the same one when it comes again: who gave it under which name (`given`), its action, for whom and how long. */
+void order_key(const uint8_t given[IPC_KEY_BYTES], const struct order *o, uint8_t key[IPC_KEY_BYTES]);
+/* The line of the audit, and the counter: for whoever gives the order, when it is handed to the hub. Whoever gave it may be gone before
+ * there is an answer. */
+void order_log(const struct order *o, uint64_t wall_ms);
+/* A second line, if the answer says that the order was not done, or perhaps not. */
+void order_log_doubt(struct slice bytes, enum ipc_result result);
 
 #endif

@@ -16,7 +16,7 @@ static void on_ordered(struct hub_client *client, void *cookie, const struct hub
 	enum chat_error error = chat_error_of(result->result);
 
 	/* The order itself stands where others have their channel. */
-	order_log(chat_pending_channel(p), result->result, wall_ms(s));
+	order_log_doubt(chat_pending_channel(p), result->result);
 	if (error != CHAT_OK)
 		chat_fail(s, error, chat_pending_ref(p));
 	else if (p->ref_len > 0)
@@ -35,7 +35,7 @@ static enum chat_error order(struct chat_session *s, const struct chat_request *
 	const struct auth_grant *grant = conn_grant(s->base.hub.conn);
 	struct slice channel = slice_text(IPC_MODERATION_CHANNEL);
 	struct order o = { .action = action };
-	uint8_t digest[SHA256_BYTES];
+	uint8_t digest[SHA256_BYTES], key[IPC_KEY_BYTES];
 	struct order_bytes bytes;
 	struct slice text;
 	enum chat_error error;
@@ -49,9 +49,12 @@ static enum chat_error order(struct chat_session *s, const struct chat_request *
 	o.by = grant_user(grant);
 	order_encode(&o, &bytes);
 	text = slice_of(bytes.bytes, bytes.len);
-	if (r->ref.len > 0)
+	if (r->ref.len > 0) {
 		chat_publication_digest(s, r, channel, digest);
-	hub_publish(&s->base.hub, channel, r->ref.len > 0 ? digest : NULL, 0, PAYLOAD_BINARY, text, on_ordered, chat_pending_new(s, r, text));
+		order_key(digest, &o, key);
+	}
+	order_log(&o, wall_ms(s));
+	hub_publish(&s->base.hub, channel, r->ref.len > 0 ? key : NULL, 0, PAYLOAD_BINARY, text, on_ordered, chat_pending_new(s, r, text));
 	return CHAT_OK;
 }
 

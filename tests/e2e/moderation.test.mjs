@@ -6,7 +6,7 @@ import { ChatClient, usersOnEachWorker } from './support/client.mjs'
 import { clusterStory } from './support/cluster.mjs'
 import { logFields, story, waitFor } from './support/herold.mjs'
 import { clientModule, record } from './support/module.mjs'
-import { RawSocket, handshake } from './support/raw.mjs'
+import { OP, RawSocket, closePayload, frame, handshake } from './support/raw.mjs'
 import { file } from './support/tokens.mjs'
 
 const USERS = ['ada', 'bob', 'eve']
@@ -219,11 +219,7 @@ story('who may not moderate, and what is no order', { options: { ...STATIC, clie
 		assert.equal(await code(mod, reason(bad)), 'bad_reason', JSON.stringify(bad))
 	await ordered(mod, { type: 'kick', userId: 'u'.repeat(128), reason: 'x'.repeat(96) })
 	await ordered(mod, { type: 'kick', userId: 'nobody', reason: '' })
-	// The same ref is the same order.
-	const twice = { type: 'kick', userId: 'nobody', ref: 'once' }
-
-	assert.deepEqual(await mod.ask(twice), { type: 'ack', ref: 'once' })
-	assert.deepEqual(await mod.ask(twice), { type: 'ack', ref: 'once' })
+	await ordered(mod, { type: 'kick', userId: 'nobody', reason: null })
 	const after = (await herold.status()).counters
 
 	assert.equal(after.moderation_orders - (before.moderation_orders ?? 0), 3)
@@ -235,6 +231,78 @@ story('who may not moderate, and what is no order', { options: { ...STATIC, clie
 	assert.equal(await code(mod, { type: 'publish', channel: '$moderation', data: 1 }), 'bad_channel')
 	for (const client of [mod, almost])
 		await client.close()
+})
+
+story('the same ref is the same order only for the same user and as long', { options: STATIC }, async (herold) => {
+	const mod = await login(herold, 'mod')
+	const ban = (userId, seconds) => mod.ask({ type: 'ban', userId, seconds, ref: 'once' })
+	const offset = async () => (await herold.api('kick', { user: 'nobody' })).offset
+
+	assert.deepEqual(await ban('ada', DAY), { type: 'ack', ref: 'once' })
+	const before = await offset()
+
+	assert.deepEqual(await ban('ada', DAY), { type: 'ack', ref: 'once' })
+	assert.equal(await offset(), before + 1, 'nothing new')
+	await ban('bob', DAY)
+	await ban('ada', 0)
+	await mod.ask({ type: 'mute', userId: 'ada', seconds: DAY, ref: 'once' })
+	assert.equal(await offset(), before + 5, 'three others')
+	await waitFor(async () => await statusOf(herold, 'bob') === 403, 'banned')
+	await isRefused(herold, 'bob')
+	await isWelcome(herold, 'ada')
+	await mod.close()
+})
+
+const REQUEST = (path, body) => `POST /api/${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+
+story('an order has its line also when its giver is gone before the answer', { options: STATIC }, async (herold) => {
+	const leave = {
+		close: (raw, bytes) => raw.write(Buffer.concat([bytes, frame(OP.CLOSE, closePayload(1000))])),
+		fin: (raw, bytes) => raw.socket.end(bytes),
+		reset: (raw, bytes) => raw.socket.write(bytes, () => raw.socket.resetAndDestroy()),
+	}
+	const hasLine = (user) => waitFor(() => audit(herold).find((line) => line.user === user), `the line of ${user}`)
+
+	for (const [how, go] of Object.entries(leave)) {
+		const raw = await RawSocket.upgraded(herold.address, asUser('mod'))
+		const api = await RawSocket.open(new URL(herold.adminUrl).host)
+
+		raw.write(frame(OP.TEXT, '{"type":"login","ref":1}'))
+		await waitFor(() => raw.bytes.includes('login_ok'), 'login_ok')
+		go(raw, frame(OP.TEXT, JSON.stringify({ type: 'ban', userId: `chat-${how}`, seconds: DAY, reason: 'spam' })))
+		const { action, by, until, reason } = await hasLine(`chat-${how}`)
+
+		assert.deepEqual({ action, by, reason }, { action: 'ban', by: 'mod', reason: 'spam' })
+		assert.ok(Math.abs(Number(until) - Date.now() / 1000 - DAY) < 10, until)
+		raw.destroy()
+		if (how === 'close') {
+			api.destroy()
+			continue
+		}
+		go(api, Buffer.from(REQUEST('mute', JSON.stringify({ user: `api-${how}`, seconds: DAY }))))
+		assert.equal((await hasLine(`api-${how}`)).through, 'the server API')
+		api.destroy()
+	}
+	assert.equal((await herold.status()).counters.moderation_orders, 5)
+	assert.equal(audit(herold).length, 5)
+})
+
+story('an order that was not done has a second line', { options: { ...STATIC, broker_timeout_ms: 1000 } }, async (herold) => {
+	const mod = await login(herold, 'mod')
+	const { broker } = await herold.pids()
+
+	process.kill(broker, 'SIGSTOP')
+	const answer = await order(mod, { type: 'ban', userId: 'ada', seconds: DAY })
+	const { status } = await herold.admin('/api/kick', { method: 'POST', body: '{"user":"bob"}' })
+
+	process.kill(broker, 'SIGCONT')
+	assert.equal(answer.code, 'uncertain')
+	assert.equal(status, 504)
+	const lines = await waitFor(() => audit(herold).length === 4 && audit(herold), 'the audit')
+
+	assert.deepEqual(lines.map((line) => [line.action, line.user, line.by ?? line.through, line.outcome]), [['ban', 'ada', 'mod', undefined], ['ban', 'ada', 'mod', 'uncertain'],
+		['kick', 'bob', 'the server API', undefined], ['kick', 'bob', 'the server API', 'uncertain']])
+	await mod.close()
 })
 
 story('without tokens nobody moderates but the server API, and a ban is of what somebody calls himself', {}, async (herold) => {
@@ -309,11 +377,13 @@ story('the server API refuses what is no order', {}, async (herold) => {
 	const first = await herold.api('ban', keyed)
 
 	assert.deepEqual(await herold.api('ban', keyed), { ...first, repeated: true })
-	assert.equal((await herold.api('mute', keyed)).repeated, false, 'another order')
+	for (const [path, changed] of [['mute', {}], ['ban', { user: 'v' }], ['ban', { seconds: 6 }]])
+		assert.equal((await herold.api(path, { ...keyed, ...changed })).repeated, false, 'another order')
+	assert.equal((await herold.api('kick', { user: 'u', reason: null })).repeated, false, 'null is no reason')
 	const { status, json } = await herold.admin('/api/publish', { method: 'POST', body: '{"channel":"$moderation","data":1}' })
 
 	assert.equal(status, 400, json.error)
-	assert.equal(audit(herold).length, 2)
+	assert.equal(audit(herold).length, 6)
 })
 
 story('a ban outlives workers and the broker', { options: STATIC }, async (herold) => {
@@ -400,6 +470,33 @@ clusterStory('news reach every host, also one that comes later, and one whose wo
 	await isWelcome(first, 'ada')
 	await isWelcome(second, 'ada')
 	for (const client of [mod, back])
+		await client.close()
+})
+
+clusterStory('who was unbanned long ago is not banned by a host that learns of it late', { options: STATIC }, async (cluster) => {
+	const [first] = cluster.hosts
+	const mod = await login(first, 'mod')
+
+	await ordered(mod, { type: 'ban', userId: 'ada', seconds: DAY })
+	for (let batch = 0; batch < 18; batch++) {
+		for (let i = 0; i < 499; i++)
+			mod.send({ type: 'mute', userId: `nobody-${batch}-${i}`, seconds: DAY })
+		await ordered(mod, { type: 'mute', userId: `nobody-${batch}`, seconds: DAY })
+	}
+	await ordered(mod, { type: 'ban', userId: 'ada', seconds: 0 })
+	await ordered(mod, { type: 'ban', userId: 'bob', seconds: DAY })
+	await cluster.add(1)
+	const late = cluster.hosts.at(-1)
+	const comers = []
+
+	// Until it has read all: whoever comes meanwhile stays.
+	do
+		comers.push(await ChatClient.open(late, asUser('ada', '/echo')))
+	while (await statusOf(late, 'bob') !== 403)
+	await cluster.ready()
+	await isRefused(late, 'bob')
+	assert.deepEqual(comers.map((client) => client.closeInfo), comers.map(() => undefined))
+	for (const client of [mod, ...comers])
 		await client.close()
 })
 

@@ -2,7 +2,10 @@
 #include "server/moderation/order.h"
 
 #include <check.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "common/svc/log.h"
 #include "common/svc/stats.h"
 
 static char long_user[ORDER_USER_MAX + 1], long_reason[ORDER_REASON_MAX + 1];
@@ -101,17 +104,82 @@ START_TEST(reasons) {
 }
 END_TEST
 
-/* Only what is in the channel, or may be, is counted. */
-START_TEST(counted_once) {
-	uint64_t before = stat_get(stats_own, STAT_moderation_orders);
+/* By whom and under which name, the action, for whom, how long. Not why. */
+START_TEST(same_order) {
+	struct order o = orders[1];
+	uint8_t given[IPC_KEY_BYTES] = "a", key[7][IPC_KEY_BYTES];
+
+	order_key(given, &o, key[0]);
+	o.reason = slice_text("another");
+	order_key(given, &o, key[1]);
+	ck_assert_mem_eq(key[0], key[1], IPC_KEY_BYTES);
+	o.action = ORDER_MUTE;
+	order_key(given, &o, key[2]);
+	o = orders[1];
+	o.seconds++;
+	order_key(given, &o, key[3]);
+	o = orders[1];
+	o.user = slice_text("v");
+	order_key(given, &o, key[4]);
+	o.user = slice_text("uu");
+	order_key(given, &o, key[5]);
+	given[0] = 'b';
+	order_key(given, &orders[1], key[6]);
+	for (size_t i = 1; i < ARRAY_LEN(key); i++) {
+		for (size_t j = i + 1; j < ARRAY_LEN(key); j++)
+			ck_assert_mem_ne(key[i], key[j], IPC_KEY_BYTES);
+	}
+}
+END_TEST
+
+/* The lines of the log that this writes. */
+static const char *logged(void (*write_lines)(void)) {
+	static char got[4096];
+	int saved = dup(STDERR_FILENO), file = memfd_create("lines", MFD_CLOEXEC);
+	ssize_t len;
+
+	log_set_level(LOG_INFO);
+	dup2(file, STDERR_FILENO);
+	write_lines();
+	dup2(saved, STDERR_FILENO);
+	log_set_level(LOG_ERROR);
+	len = pread(file, got, sizeof(got) - 1, 0);
+	ck_assert_int_ge(len, 0);
+	got[len] = '\0';
+	close(saved);
+	close(file);
+	return got;
+}
+
+static void give_all(void) {
+	order_log(&orders[0], 1000);
+	order_log(&orders[1], 1000);
+}
+
+static void hear_of_all(void) {
 	struct order_bytes bytes;
 
 	order_encode(&orders[1], &bytes);
-	order_log(slice_of_bytes(&bytes), IPC_OK, 1000);
-	order_log(slice_of_bytes(&bytes), IPC_REPEATED, 1000);
-	order_log(slice_of_bytes(&bytes), IPC_UNAVAILABLE, 1000);
-	ck_assert_uint_eq(stat_get(stats_own, STAT_moderation_orders), before + 1);
-	order_log(slice_of_bytes(&bytes), IPC_UNCERTAIN, 1000);
+	order_log_doubt(slice_of_bytes(&bytes), IPC_OK);
+	order_log_doubt(slice_of_bytes(&bytes), IPC_REPEATED);
+	order_log_doubt(slice_of_bytes(&bytes), IPC_UNAVAILABLE);
+	order_encode(&orders[0], &bytes);
+	order_log_doubt(slice_of_bytes(&bytes), IPC_UNCERTAIN);
+}
+
+/* An order has its line and is counted when it is given; a doubt has another line, and counts nothing. */
+START_TEST(audited) {
+	uint64_t before = stat_get(stats_own, STAT_moderation_orders);
+	const char *first, *got = logged(give_all);
+
+	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=kick user=u1 by=mod\n"));
+	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=ban user=u through=\"the server API\" until=2 reason=spam\n"));
+	ck_assert_uint_eq(stat_get(stats_own, STAT_moderation_orders), before + 2);
+	got = logged(hear_of_all);
+	first = strstr(got, "message=\"moderation not confirmed\" action=ban user=u through=\"the server API\" outcome=\"not done\"\n");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_nonnull(strstr(first, "message=\"moderation not confirmed\" action=kick user=u1 by=mod outcome=uncertain\n"));
+	ck_assert_ptr_eq(strstr(got, "message="), first);
 	ck_assert_uint_eq(stat_get(stats_own, STAT_moderation_orders), before + 2);
 }
 END_TEST
@@ -128,7 +196,8 @@ Suite *suite_order(void) {
 	tcase_add_loop_test(t, refused, 0, (int)ARRAY_LEN(bad));
 	tcase_add_test(t, too_long);
 	tcase_add_test(t, reasons);
-	tcase_add_test(t, counted_once);
+	tcase_add_test(t, same_order);
+	tcase_add_test(t, audited);
 	suite_add_tcase(s, t);
 	return s;
 }
