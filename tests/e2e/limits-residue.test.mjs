@@ -1,7 +1,7 @@
 // Nothing is left of what the limits refuse: neither memory nor descriptors, and nobody is counted who is not there
 import assert from 'node:assert/strict'
 
-import { story } from './support/herold.mjs'
+import { story, waitFor } from './support/herold.mjs'
 import { OP, RawSocket, closePayload, frame, handshake } from './support/raw.mjs'
 import { EXEMPT, RESIDUE, TIMES, assertNoResidue } from './support/residue.mjs'
 import { file } from './support/tokens.mjs'
@@ -26,7 +26,7 @@ const ROWS = [
 	['WebSockets of all', { handshakes_per_second: 1 }, 'limited_handshakes', saying('/echo', [])],
 	['connections of a user', { user_connections: 2, ...TOKENS }, 'limited_user_connections', handshake({ headers: AS_ANNA }), { held: 2, headers: AS_ANNA }],
 	['banned users', TOKENS, 'banned_refused', handshake({ headers: AS_ANNA }), { banned: 'anna' }],
-	['logins of banned users', {}, 'closed.banned', saying('/ws', chatter.slice(0, 1)), { banned: 'u1' }],
+	['logins of banned users', { joins_per_minute: 0, leave_grace_seconds: 0 }, 'closed.banned', saying('/ws', chatter.slice(0, 1)), { banned: 'u1' }],
 	['messages on /echo', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/echo', ['a', 'b', 'c'])],
 	['messages on /broadcast', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/broadcast', ['a', 'b', 'c'])],
 	['messages of the chat', { messages_per_minute: 1 }, 'limited_messages_closed', saying('/ws', chatter)],
@@ -37,14 +37,34 @@ const ROWS = [
 	['logins', { joins_per_minute: 1, client_channels: 4 }, 'limited_joins_closed', saying('/ws', chatter.slice(0, 1))],
 ]
 
+/** A worker that has just begun to read what is ordered obeys a moment later. */
+async function untilBanned(herold, counter, bytes) {
+	const counted = async () => counter.split('.').reduce((counters, name) => counters[name], (await herold.status()).counters)
+
+	await waitFor(async () => {
+		const raw = await RawSocket.open(herold.address)
+		const [first, rest] = [bytes].flat()
+
+		raw.write(first)
+		if (rest !== undefined)
+			raw.write(rest)
+		await waitFor(() => raw.ended, 'its end')
+		raw.destroy()
+		return await counted() > 0
+	}, 'the ban is in force')
+	await waitFor(async () => (await herold.status()).counters.users === 0, 'who was let in before has left')
+}
+
 for (const [what, options, counter, bytes, { held = 0, headers, banned } = {}] of ROWS) {
 	story(`nothing is left of refused ${what}`, { options: { ...OTHERS, ...options, ...RESIDUE } }, async (herold, t) => {
 		const all = []
 
 		while (all.length < held)
 			all.push(await RawSocket.upgraded(herold.address, { path: '/echo', headers }))
-		if (banned !== undefined)
+		if (banned !== undefined) {
 			await herold.api('ban', { user: banned, seconds: 3600 })
+			await untilBanned(herold, counter, bytes)
+		}
 		const count = await assertNoResidue(herold, [[what, bytes]], { held })
 		const refused = counter.split('.').reduce((counters, name) => counters[name], (await herold.status()).counters)
 
