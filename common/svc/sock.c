@@ -359,13 +359,26 @@ void sock_reset_at_close(int fd) {
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-size_t sock_memory_bytes(int fd) {
-	uint32_t info[SK_MEMINFO_VARS] = { 0 };
-	socklen_t len = sizeof(info);
+/* All zeros when it cannot be asked. */
+static void read_meminfo(int fd, uint32_t info[SK_MEMINFO_VARS]) {
+	socklen_t len = SK_MEMINFO_VARS * sizeof(info[0]);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) != 0)
-		return 0;
+	memset(info, 0, len);
+	(void)getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len);
+}
+
+size_t sock_memory_bytes(int fd) {
+	uint32_t info[SK_MEMINFO_VARS];
+
+	read_meminfo(fd, info);
 	return (size_t)info[SK_MEMINFO_RMEM_ALLOC] + info[SK_MEMINFO_WMEM_QUEUED] + info[SK_MEMINFO_FWD_ALLOC];
+}
+
+size_t sock_untaken_bytes(int fd) {
+	uint32_t info[SK_MEMINFO_VARS];
+
+	read_meminfo(fd, info);
+	return info[SK_MEMINFO_WMEM_QUEUED];
 }
 
 void sock_tune_client(int fd) {

@@ -61,5 +61,7 @@ void sock_tune_client(int fd);
 void sock_reset_at_close(int fd);
 /* What the kernel has for this socket: received and not yet taken, queued and not yet acknowledged. */
 size_t sock_memory_bytes(int fd);
+/* Of that, what is queued for the peer. */
+size_t sock_untaken_bytes(int fd);
 
 #endif

@@ -76,7 +76,7 @@ static void drop_input(struct conn *c) {
 
 /* Who stands still would not hear why: it is reset at once, so that the kernel's memory is free, too. The others have the usual time. */
 static void let_go(struct conn *c) {
-	if ((c->is_blocked && still_for(c) > 0) || sock_memory_bytes(c->stream.fd) > TOLD_BYTES) {
+	if ((c->is_blocked && still_for(c) > 0) || sock_untaken_bytes(c->stream.fd) > TOLD_BYTES) {
 		conn_end(c, CLOSE_memory_pressure, NULL);
 	} else if ((c->state == CONN_HEAD || c->state == CONN_BODY) && !c->is_blocked) {
 		conn_http_refuse_memory(c, CLOSE_memory_pressure);

@@ -149,7 +149,7 @@ async function pin(wanted) {
 
 	await once(server, 'listening')
 	while (!await wanted()) {
-		assert.ok(sockets.length < 1000, 'the kernel does not take it')
+		assert.ok(sockets.length < 6000, 'the kernel does not take it')
 		const socket = connect(server.address().port, '127.0.0.1')
 
 		sockets.push(socket)
