@@ -12,13 +12,18 @@ static const struct {
 	enum stat_id counter;
 	unsigned status;
 	const char *sentence;
+	const char *option;	/* what an operator would change */
 } refusals[CONN_LIMIT_KINDS] = {
-	[CONN_LIMIT_CONNECTIONS] = { STAT_limited_connections, 503, "the server has as many clients as it takes" },
-	[CONN_LIMIT_CONNECTS] = { STAT_limited_connects, 429, "too many new connections from this address" },
-	[CONN_LIMIT_ADDRESS] = { STAT_limited_address_connections, 429, "too many connections from this address" },
-	[CONN_LIMIT_HANDSHAKES] = { STAT_limited_handshakes, 503, "too many WebSockets are being opened at the moment" },
-	[CONN_LIMIT_USER] = { STAT_limited_user_connections, 429, "too many connections of this user" },
-	[CONN_LIMIT_REQUESTS] = { STAT_limited_requests, 429, "too many requests from this address" },
+	[CONN_LIMIT_CONNECTIONS] = { STAT_limited_connections, 503, "the server has as many clients as it takes",
+	    "max_connections, worker_connections" },
+	[CONN_LIMIT_CONNECTS] = { STAT_limited_connects, 429, "too many new connections from this address",
+	    "address_connects_per_second" },
+	[CONN_LIMIT_ADDRESS] = { STAT_limited_address_connections, 429, "too many connections from this address",
+	    "address_connections" },
+	[CONN_LIMIT_HANDSHAKES] = { STAT_limited_handshakes, 503, "too many WebSockets are being opened at the moment",
+	    "handshakes_per_second" },
+	[CONN_LIMIT_USER] = { STAT_limited_user_connections, 429, "too many connections of this user", "user_connections" },
+	[CONN_LIMIT_REQUESTS] = { STAT_limited_requests, 429, "too many requests from this address", "bytes_per_second" },
 };
 
 static const struct {
@@ -105,7 +110,7 @@ void conn_limits_note(struct conn *c, enum conn_limit why) {
 		return;
 	sock_peer_text(&c->peer, peer);
 	log_line(LOG_WARN, "clients are refused, a limit is reached", LF_TEXT("peer", peer),
-	    LF_TEXT("why", refusals[why].sentence));
+	    LF_TEXT("why", refusals[why].sentence), LF_TEXT("option", refusals[why].option));
 }
 
 static void refuse(struct conn *c, enum conn_limit why, uint64_t wait_ms) {

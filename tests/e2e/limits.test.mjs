@@ -289,7 +289,7 @@ limited('requests, of an address, on all its connections', { bytes_per_second: 2
 
 	assert.deepEqual([limited_requests, answers['429'], limited_bytes], [3, 3, 0])
 	await herold.waitLog(/reason=limit_reached .*429 too many requests from this address/)
-	assert.ok(herold.lines.some((line) => /warn .*clients are refused, a limit is reached.*too many requests from this address/.test(line)))
+	assert.ok(herold.lines.some((line) => /warn .*clients are refused, a limit is reached.*too many requests from this address.*option=bytes_per_second/.test(line)))
 })
 
 const CROWDED = 'too many connections from this address'
