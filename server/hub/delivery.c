@@ -172,6 +172,10 @@ void delivery_discard(struct channel *ch) {
 	parcels_discard(ch);
 }
 
+bool delivery_has_gathered(const struct delivery *d) {
+	return !list_is_empty(&d->gathered);
+}
+
 void delivery_turn_end(struct delivery *d) {
 	while (!list_is_empty(&d->gathered))
 		delivery_hand_out(list_entry(d->gathered.next, struct channel, gathered));

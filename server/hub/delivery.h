@@ -36,6 +36,7 @@ void delivery_reset(struct delivery *d, struct channel *ch);
 void delivery_hand_out(struct channel *ch);
 /* The channel is given up. */
 void delivery_discard(struct channel *ch);
+bool delivery_has_gathered(const struct delivery *d);
 /* All channels. */
 void delivery_turn_end(struct delivery *d);
 

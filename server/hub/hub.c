@@ -5,6 +5,9 @@
 #include "common/svc/log.h"
 #include "server/hub/request.h"
 
+/* How long handing out may wait for the broker. */
+enum { HOLD_MS = 1 };
+
 /* --- what the broker says --- */
 
 void hub_bad_message(struct hub *h, const char *why) {
@@ -73,6 +76,7 @@ struct hub_engine hub_engine(const struct hub *h) {
 static void hub_on_message(enum ipc_type type, const union ipc_any *m, void *arg) {
 	struct hub *h = arg;
 
+	h->has_heard = true;
 	if (type == IPC_deliver) {
 		hub_on_deliver(h, &m->deliver);
 	} else if (type == IPC_joined) {
@@ -118,6 +122,13 @@ static void hub_on_drop(struct channel *ch, void *arg) {
 		bus_tell(h->bus, IPC_unsubscribe, &m);
 }
 
+/* Ends the wait for the next turn. */
+static void hub_on_hold_timer(void *arg) {
+	struct hub *h = arg;
+
+	h->has_heard = true;
+}
+
 /* --- public --- */
 
 struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, const struct hub_form *forms,
@@ -144,6 +155,7 @@ struct hub *hub_new(struct evloop *loop, const struct hub_settings *settings, co
 	recent_init(&h->recent);
 	resync_init(h);
 	reads_init(&h->reads);
+	evloop_timer_init(loop, &h->hold_timer, hub_on_hold_timer, h);
 	h->bus = bus_new(loop, &bus, &hub_bus_ops, h);
 	return h;
 }
@@ -155,6 +167,7 @@ void hub_free(struct hub **hp) {
 		return;
 	*hp = NULL;
 	bus_free(&h->bus);
+	evloop_timer_stop(&h->hold_timer);
 	requests_fini(h);
 	resync_fini(h);
 	for (struct channel *ch = channels_next(&h->channels, NULL); ch != NULL; ch = channels_next(&h->channels, ch))
@@ -166,12 +179,32 @@ void hub_free(struct hub **hp) {
 	mem_free(h);
 }
 
+/*
+ * What is published here comes back from the broker in microseconds, and handing out to thousands takes milliseconds. So what is
+ * gathered waits for it, once: otherwise two crowds of messages go round in turns, and everybody is sent to twice.
+ */
+static bool hub_holds(struct hub *h) {
+	bool was_holding = h->is_holding;
+
+	if (was_holding)
+		h->is_holding = !h->has_heard;
+	else
+		h->is_holding = h->is_publishing && delivery_has_gathered(&h->delivery);
+	if (h->is_holding && !was_holding)
+		evloop_timer_start(&h->hold_timer, HOLD_MS);
+	else if (!h->is_holding && was_holding)
+		evloop_timer_stop(&h->hold_timer);
+	h->is_publishing = h->has_heard = false;
+	return h->is_holding;
+}
+
 void hub_turn_end(struct hub *h) {
 	bus_report(h->bus);
 	requests_turn_end(h);
 	resync_turn_end(h);
 	reads_turn_end(h);
-	delivery_turn_end(&h->delivery);
+	if (!hub_holds(h))
+		delivery_turn_end(&h->delivery);
 	bus_flush(h->bus);
 	if (resync_is_hurried(h))
 		evloop_do_not_wait(h->loop);

@@ -41,6 +41,10 @@ struct hub {
 	struct list orphans;	/* struct request: nobody waits any more, but what they do must be undone */
 	size_t pending;
 	struct buf engine;	/* the last engine_state, as it came on the link; empty: none */
+	struct evloop_timer hold_timer;	/* ends a hold */
+	bool is_holding;	/* what is gathered waits for what the broker was just given */
+	bool is_publishing;	/* in this turn */
+	bool has_heard;		/* in this turn, of a channel */
 };
 
 /* --- hub --- */

@@ -144,6 +144,7 @@ void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key,
 	if (key != NULL)
 		memcpy(m.key, key, sizeof(m.key));
 	r->fn.result = fn;
+	c->hub->is_publishing = true;
 	bus_ask(c->hub->bus, &r->bus, IPC_publish, &m, on_published);
 	if (bus_is_asked(&r->bus))
 		stat_add(STAT_publications, 1);

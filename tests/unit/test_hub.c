@@ -120,6 +120,59 @@ START_TEST(leaving_in_the_middle_of_a_turn) {
 }
 END_TEST
 
+static bool is_holding(void *arg UNUSED) {
+	return hub->is_holding;
+}
+
+/* In one turn something comes, and something is published. */
+static void come_and_publish(struct test_client *c) {
+	broker_deliver("c", "e", 2, "two", NULL);
+	publish(c, "c", "three");
+	fake_broker_wait(&broker, is_holding, NULL);
+	client_receive(c);
+	ck_assert_uint_eq(c->text.len, 0);
+	fake_broker_take(&broker, IPC_publish);
+}
+
+START_TEST(what_was_just_published_is_handed_out_with_what_came) {
+	struct test_client *a, *b;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	b = client_open(FORM_TEST);
+	join_live(a, "c", 1);
+	come_and_publish(a);
+	broker_deliver("c", "e", 3, "three", NULL);
+	client_expect(a, "p:2:two|p:3:three|");
+	ck_assert(!hub->is_holding);
+	/* Who comes in between sees what he should. */
+	broker_deliver("c", "e", 4, "four", NULL);
+	publish(a, "c", "five");
+	fake_broker_wait(&broker, is_holding, NULL);
+	subscribe(b, "c", 0);
+	client_expect(b, "snap:e:4|");
+	client_expect(a, "p:4:four|");
+	hub_fixture_close();
+}
+END_TEST
+
+START_TEST(it_is_not_waited_for_long) {
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	join_live(a, "c", 1);
+	come_and_publish(a);
+	client_expect(a, "p:2:two|");
+	ck_assert(!hub->is_holding);
+	/* Nothing to hand out: nothing waits. */
+	publish(a, "c", "four");
+	fake_broker_take(&broker, IPC_publish);
+	ck_assert(!hub->is_holding);
+	hub_fixture_close();
+}
+END_TEST
+
 START_TEST(recovery_is_counted) {
 	struct test_client *a;
 	uint64_t good = count_of(STAT_recoveries), bad = count_of(STAT_recoveries_failed);
@@ -489,6 +542,8 @@ Suite *suite_hub(void) {
 	tcase_add_test(t, unsubscribed_after_a_while);
 	tcase_add_test(t, joining_in_the_middle_of_a_turn);
 	tcase_add_test(t, leaving_in_the_middle_of_a_turn);
+	tcase_add_test(t, what_was_just_published_is_handed_out_with_what_came);
+	tcase_add_test(t, it_is_not_waited_for_long);
 	tcase_add_test(t, recovery_is_counted);
 	tcase_add_test(t, gap_is_filled_before_the_next);
 	tcase_add_test(t, gap_beyond_history_is_told);
