@@ -4,7 +4,7 @@
  * What there is: the limit of the container (cgroups, version 2 or 1), else all of the machine's. What the kernel has for TCP sockets: the container's,
  * if it has a limit and the kernel says so (version 2), else the whole machine's, as /proc/net/sockstat has it; so others who serve clients on the
  * same machine count, too.
- * Does not:  decide anything. Opened before a process enters its sandbox, it can be read in there.
+ * Does not:  decide anything. Opened by the master, it can be read by children, whatever user and sandbox they are in.
  */
 #ifndef COMMON_SVC_MEMORY_WATCH_H
 #define COMMON_SVC_MEMORY_WATCH_H

@@ -122,7 +122,8 @@ static int seat_of(const struct child *c) {
 
 NORETURN static void run_forked(struct launcher *l, const struct child *c, int control_fd, int block) {
 	struct heritage h = { .config = l->config, .stats = l->stats, .broker = l->broker, .slot = c->slot,
-		.control_fd = control_fd, .slots = l->listeners->slots, .limits = l->limits };
+		.control_fd = control_fd, .slots = l->listeners->slots, .limits = l->limits,
+		.memory = &l->memory };
 	int status;
 
 	limits_sit(l->limits, seat_of(c));

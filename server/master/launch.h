@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "common/svc/config.h"
+#include "common/svc/memory_watch.h"
 #include "server/limits/limits.h"
 #include "server/master/certificates.h"
 #include "server/master/child.h"
@@ -24,6 +25,7 @@ struct launcher {
 	struct credentials *credentials;
 	struct limits *limits;
 	struct stats_map *stats;
+	struct memory_watch memory;
 	int stats_fd;
 	struct sock_addr broker;
 	int broker_fd;		/* listening, inherited by the broker */

@@ -450,15 +450,16 @@ static void log_file_limit(const struct master *m, uint64_t files, unsigned inhe
 /* Half of what there is, unless it is said. */
 static void set_memory_bound(struct master *m) {
 	uint64_t bound = (uint64_t)m->config->memory_bytes;
-	struct memory_watch watch;
+	struct memory_watch *watch = &m->launch.memory;
 
-	memory_watch_open(&watch, "");
-	memory_watch_close(&watch);
+	memory_watch_open(watch, "");
+	if (watch->fd < 0)
+		log_text(LOG_WARN, "the kernel does not say how much memory sockets take, so that is not counted");
 	if (bound == 0)
-		bound = watch.there_is / 2;
+		bound = watch->there_is / 2;
 	atomic_store(&m->launch.stats->host.memory_bytes, bound);
-	log_line(LOG_INFO, "memory that clients may take", LF_U("memory_bytes", bound), LF_U("there_is", watch.there_is),
-	    LF_TEXT("of", watch.is_container ? "the container" : "the machine"));
+	log_line(LOG_INFO, "memory that clients may take", LF_U("memory_bytes", bound), LF_U("there_is", watch->there_is),
+	    LF_TEXT("of", watch->is_container ? "the container" : "the machine"));
 }
 
 static bool master_open(struct master *m, struct errbuf *e) {
@@ -472,7 +473,7 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	    !listeners_open(&m->listeners, m->config, slots, e))
 		return false;
 	m->launch = (struct launcher){ .config = m->config, .source = m->source, .admin_token = &m->admin_token,
-		.listeners = &m->listeners, .certificates = &m->certificates, .credentials = &m->credentials, .stats_fd = -1, .broker_fd = -1,
+		.listeners = &m->listeners, .certificates = &m->certificates, .credentials = &m->credentials, .memory.fd = -1, .stats_fd = -1, .broker_fd = -1,
 		.master_pid = (int)getpid() };
 	m->launch.stats = stats_map_new(&m->launch.stats_fd, e);
 	if (m->launch.stats == NULL || !launch_prepare_broker(&m->launch, e))
@@ -502,6 +503,7 @@ static void master_close(struct master *m) {
 	credentials_close(&m->credentials);
 	listeners_close(&m->listeners);
 	limits_free(&m->launch.limits);
+	memory_watch_close(&m->launch.memory);
 	if (m->launch.stats_fd >= 0)
 		close(m->launch.stats_fd);
 	if (m->launch.broker_fd >= 0)
@@ -601,7 +603,7 @@ static void master_loop(struct master *m, const sigset_t *set) {
 }
 
 int master_run(struct config *config, const struct config_source *source) {
-	struct master m = { .config = config, .source = source, .launch = { .stats_fd = -1, .broker_fd = -1 } };
+	struct master m = { .config = config, .source = source, .launch = { .memory.fd = -1, .stats_fd = -1, .broker_fd = -1 } };
 	/* Before the listeners: there can be thousands. */
 	uint64_t files = proc_raise_file_limit();
 	unsigned inherited;

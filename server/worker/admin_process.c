@@ -30,7 +30,7 @@ int admin_run(const struct heritage *h) {
 	BUG_ON(!hosts_init(&admin.hosts, h->config->hosts.item, h->config->hosts.count, &e));
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
-	admin.memory = &service.memory;
+	admin.memory = h->memory;
 	service.on_auth = on_auth;
 	service.callback_arg = &admin;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);

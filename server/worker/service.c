@@ -216,7 +216,7 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 		/* The admin listener is its operator's. */
 		.limits = role == PROCESS_WORKER ? h->limits : NULL,
 		/* The admin listener is for the operator, and answers when memory is short, too. */
-		.memory = role == PROCESS_WORKER ? &s->memory : NULL,
+		.memory = role == PROCESS_WORKER ? h->memory : NULL,
 		.memory_bytes = atomic_load(&h->stats->host.memory_bytes),
 	};
 	struct hub_settings hub_settings = {
@@ -234,7 +234,6 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 	*s = (struct service){ .heritage = h };
 	s->loop = evloop_new();
 	evloop_on_turn_end(s->loop, on_turn_end, s);
-	memory_watch_open(&s->memory, "");
 	/* The option's value was checked when it was set. */
 	BUG_ON(!nets_init(&s->trusted_proxies, config->trusted_proxies.item, config->trusted_proxies.count, &e));
 	s->conns = conns_new(s->loop, &conn_settings, host);
@@ -278,7 +277,6 @@ void service_fini(struct service *s) {
 		listener_free(&s->gates[kind].listener);
 	conns_free(&s->conns);
 	nets_fini(&s->trusted_proxies);
-	memory_watch_close(&s->memory);
 	tls_free(&s->tls);
 	hub_free(&s->hub);
 	evloop_io_stop(&s->control);

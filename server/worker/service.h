@@ -24,7 +24,6 @@ struct service {
 	struct hub *hub;
 	struct gate gates[LISTEN_KINDS];	/* by their kind */
 	struct nets trusted_proxies;
-	struct memory_watch memory;
 	struct tls *tls;		/* NULL: nobody listens for it */
 	struct evloop_io control;
 	const int *doors;	/* listeners that are still to be opened; borrowed, NULL when they are open */

@@ -31,6 +31,7 @@ struct heritage {
 	struct buf *auth;		/* a bundle: tokens or keys; ended by the worker as soon as it has them */
 	const struct tls_tickets *tickets;	/* shared with the master */
 	struct limits *limits;		/* borrowed for life; a worker sits in the seat of its slot, admin in none */
+	const struct memory_watch *memory;	/* opened by the master: nobody else may be able to open its file */
 	struct admin_token admin_token;	/* of the admin process */
 	const int *admin_listeners;
 	int admin_listener_count;
