@@ -43,6 +43,7 @@ struct channel {
 	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has */
 	uint64_t offset;
 	uint64_t idle_since_ms;
+	uint64_t counted_ms;	/* when the member count was told last; 0: not yet */
 	uint32_t said_on;	/* the link on which `subscribe` was sent last; 0: on none */
 	uint32_t member_count;
 	uint32_t name_len;

@@ -367,6 +367,9 @@ static void on_entered(struct bus_request *b, enum bus_outcome outcome, const un
 	}
 	s->said_on = bus_link(r->hub->bus);
 	r->is_new = r->is_new || answer->member_result.is_new != 0;
+	/* What nobody wants in full is not carried in part: a thousand members for each who enters would be most of what entering costs. */
+	if (answer->member_result.member_count > r->member_limit && r->member_limit > HUB_FEW_MEMBERS)
+		r->member_limit = HUB_FEW_MEMBERS;
 	subscribe_ask(r);
 }
 

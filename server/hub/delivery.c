@@ -8,6 +8,7 @@ enum {
 	SCRATCH_KEEP_BYTES = 1 << 20,
 	MEMBER_EVENT_PARTS_MAX = 8,
 	MEMBER_COUNT_MS = 1000,
+	COUNTED_PER_SECOND = 10000,	/* members of a channel who are told its count, at most: of larger ones less often */
 };
 
 /* --- gathering --- */
@@ -130,15 +131,27 @@ static void gather_count(struct delivery *d, struct channel *ch) {
 	ch->count_forms = 0;
 }
 
+/* Or the counts alone would keep a core busy: in a large room somebody comes or goes every second. */
+static bool is_counted_lately(const struct channel *ch, uint64_t now) {
+	return ch->member_count > COUNTED_PER_SECOND && ch->counted_ms > 0 &&
+	    now < ch->counted_ms + (uint64_t)ch->member_count * 1000 / COUNTED_PER_SECOND;
+}
+
 static void delivery_on_count_timer(void *arg) {
 	struct delivery *d = arg;
+	uint64_t now = evloop_now_ms(d->loop);
 
-	while (!list_is_empty(&d->counting)) {
-		struct channel *ch = list_entry(d->counting.next, struct channel, counting);
+	list_for_each_safe(it, &d->counting) {
+		struct channel *ch = list_entry(it, struct channel, counting);
 
+		if (is_counted_lately(ch, now))
+			continue;
 		list_remove(&ch->counting);
+		ch->counted_ms = now;
 		gather_count(d, ch);
 	}
+	if (!list_is_empty(&d->counting))
+		evloop_timer_start(&d->count_timer, MEMBER_COUNT_MS);
 }
 
 /* --- handing out --- */

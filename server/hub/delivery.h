@@ -1,7 +1,7 @@
 /*
  * delivery - from events of a channel to frames in its subscribers' queues
  *
- * Does:      encode each event once per form that somebody has, gather the frames of a turn in shared buffers (parcel), give each subscriber one pointer per parcel; the once-a-second member count of large channels.
+ * Does:      encode each event once per form that somebody has, gather the frames of a turn in shared buffers (parcel), give each subscriber one pointer per parcel; the member count of large channels, now and then.
  * Does not:  know positions, the broker, or what the forms write.
  */
 #ifndef SERVER_HUB_DELIVERY_H

@@ -57,7 +57,7 @@ struct hub_form {
 	/* Append the payload of ONE WebSocket message to `out`. */
 	uint8_t (*publication)(const struct hub_publication *p, struct buf *out, void *arg);
 	/* May be called for 0, 1, .. until it returns HUB_SKIP: an event can be several messages. Sets *count_later when the
-	 * room is too large to announce each: then member_count() follows within a second. */
+	 * room is too large to announce each: then member_count() follows within a second, or later in a very large one. */
 	uint8_t (*member_event)(const struct hub_member_event *m, unsigned part, bool *count_later, struct buf *out, void *arg);
 	uint8_t (*member_count)(struct slice channel, uint32_t count, struct buf *out, void *arg);
 	/* Offsets were lost: positions from before are worth nothing. */
@@ -167,7 +167,9 @@ enum hub_subscribe_flags {
 };
 /* since: NULL, or the last position seen. limit: missed publications at most. The callback comes at the very moment from which on
  * every later publication is delivered to the client: what it sends there stands before them all. Who has become a member by it gets the
- * event of that right behind. The client must not be subscribed to it (hub_is_subscribed), nor be waiting for it. */
+ * event of that right behind. The client must not be subscribed to it (hub_is_subscribed), nor be waiting for it.
+ * member_limit: members at most, and with HUB_PRESENT only HUB_FEW_MEMBERS of a channel that has more than that. */
+enum { HUB_FEW_MEMBERS = 50 };
 void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, const struct hub_position *since, uint32_t limit,
     uint32_t member_limit, hub_snapshot_fn fn, void *cookie);
 /* Subscribed, or waiting for it. */

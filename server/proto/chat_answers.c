@@ -5,9 +5,6 @@
 #include "server/proto/chat_session.h"
 #include "server/proto/json_write.h"
 
-/* A room that is too large to announce each arrival is too large to be listed at once. */
-enum { MEMBERS_OF_LARGE_ROOM = 50 };
-
 /* --- requests without an answer --- */
 
 struct chat_pending *chat_pending_new(struct chat_session *s, const struct chat_request *r, struct slice channel) {
@@ -137,8 +134,9 @@ void chat_answer_members(const struct chat_session *s, const struct hub_snapshot
 	struct ipc_member m;
 	bool has_self;
 
+	/* A room that is too large to announce each arrival is too large to be listed at once. */
 	if (count > announce_limit)
-		max = MEMBERS_OF_LARGE_ROOM;
+		max = HUB_FEW_MEMBERS;
 	has_self = has_member(members, chat_user_id(s));
 	buf_add_text(b, ",\"users\":[");
 	while (listed < max && b->len - start < chat_members_budget(s) && ipc_next_member(&members, &m)) {

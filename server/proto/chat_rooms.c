@@ -118,8 +118,7 @@ static void on_entered(struct hub_client *client, void *cookie, const struct hub
 
 void chat_enter_room(struct chat_session *s, struct chat_pending *p) {
 	const struct config *config = s->base.context->config;
-	/* One more member than can be announced tells that there are more. */
-	uint32_t members = config->room_announce_limit < MEMBERS_MAX ? (uint32_t)config->room_announce_limit + 1 : MEMBERS_MAX;
+	uint32_t members = config->room_announce_limit < MEMBERS_MAX ? (uint32_t)config->room_announce_limit : MEMBERS_MAX;
 
 	hub_subscribe(&s->base.hub, chat_pending_channel(p), HUB_PRESENT, p->has_since ? &p->since : NULL,
 	    (uint32_t)config->room_history, members, on_entered, p);

@@ -334,6 +334,28 @@ START_TEST(large_rooms_get_a_count_once_a_second) {
 }
 END_TEST
 
+/* 25,000 members: each is told at most every 2.5 s; and when it has become small again, every second. */
+START_TEST(very_large_rooms_get_a_count_less_often) {
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	join_live(a, "c", 0);
+	broker_member(IPC_joined, "c", "anna", 25000);
+	fake_broker_wait_ms(&broker, 1100);
+	client_expect(a, "n:25000|");
+	broker_member(IPC_joined, "c", "ben", 25001);
+	fake_broker_wait_ms(&broker, 2100);
+	client_expect_nothing(a);
+	fake_broker_wait_ms(&broker, 1100);
+	client_expect(a, "n:25001|");
+	broker_member(IPC_left, "c", "ben", 9999);
+	fake_broker_wait_ms(&broker, 1100);
+	client_expect(a, "n:9999|");
+	hub_fixture_close();
+}
+END_TEST
+
 /* Many messages in one turn, and large ones: the same bytes in the same order. */
 START_TEST(parcels_keep_order_and_bytes) {
 	static char large[200000], text[4000];
@@ -552,6 +574,7 @@ Suite *suite_hub(void) {
 	tcase_add_test(t, unsubscribing_while_waiting);
 	tcase_add_test(t, members_come_and_go);
 	tcase_add_test(t, large_rooms_get_a_count_once_a_second);
+	tcase_add_test(t, very_large_rooms_get_a_count_less_often);
 	tcase_add_test(t, parcels_keep_order_and_bytes);
 	tcase_add_test(t, slow_client_goes_alone);
 	tcase_add_test(t, publishing_is_answered);

@@ -140,6 +140,33 @@ START_TEST(membership_follows_the_subscription) {
 }
 END_TEST
 
+/* Of a channel with more members than are wanted, a few are asked for. */
+START_TEST(large_channels_are_not_listed) {
+	static const struct {
+		uint32_t limit, members, asked;
+	} rows[] = { { 1000, 1000, 1000 }, { 1000, 1001, HUB_FEW_MEMBERS }, { 20, 1001, 20 }, { 0, 1001, 0 } };
+	struct test_client *a;
+
+	hub_fixture_open();
+	a = client_open(FORM_TEST);
+	identified(a, "anna");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ipc_member_result r = { .result = IPC_OK, .member_count = rows[i].members };
+		char name[] = { (char)('c' + i), '\0' };
+		const union ipc_any *m;
+
+		subscribe_since(a, name, HUB_PRESENT, "e", 1, rows[i].limit);
+		r.request = take_member_add(name, "anna", 0)->member_add.request;
+		fake_broker_send(&broker, IPC_member_result, &r);
+		m = broker_take_subscribe(name, "e", 1);
+		ck_assert_msg(m->subscribe.member_limit == rows[i].asked, "row %zu", i);
+		broker_snapshot(m, IPC_SNAPSHOT_RECOVERED, "e", 1, NULL);
+		client_expect(a, "snap:e:1:yes|");
+	}
+	hub_fixture_close();
+}
+END_TEST
+
 /* Who was a member before, by another connection or in its grace, does not arrive. */
 START_TEST(only_arrivals_are_arrivals) {
 	struct test_client *a;
@@ -559,6 +586,7 @@ Suite *suite_hub_link(void) {
 	tcase_add_test(t, identity_is_claimed_and_released);
 	tcase_add_test(t, late_claims_are_taken_back);
 	tcase_add_test(t, membership_follows_the_subscription);
+	tcase_add_test(t, large_channels_are_not_listed);
 	tcase_add_test(t, only_arrivals_are_arrivals);
 	tcase_add_test(t, full_channels_refuse);
 	tcase_add_test(t, late_entries_are_taken_back);
