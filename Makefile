@@ -99,7 +99,7 @@ $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BA
 $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
-$(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
+$(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
@@ -182,8 +182,8 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	@$(MAKE) --no-print-directory MODE=coverage fuzz-programs
 	tests/fuzz/coverage
 
-bench: ## Herold beside bare epoll loops; BENCH=name,... for some sections (tests/bench/README.md); results also in build/bench.txt
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood
+bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree

@@ -25,6 +25,8 @@ export const { values: options } = parseArgs({ options: {
 const running = new Set();
 /** What was said so far. */
 export const lines = [];
+/** What is drawn in the end; see plot.mjs. */
+export const charts = [];
 
 export function say(line = '') {
 	lines.push(line);
@@ -172,26 +174,36 @@ export const grouped = (number) => Math.round(number).toLocaleString('en-US');
 export async function compare(cells) {
 	for (let round = 0; round < Number(options.rounds); round++) {
 		for (const cell of cells) {
-			for (const server of cell.servers)
-				(cell.results[server.name] ??= []).push(loadWith(cell.load ?? LOAD, server, cell.mode, ...cell.args));
+			for (const server of cell.servers.filter((one) => !one.missing))
+				(cell.results[server.name] ??= []).push(loadWith(server.load ?? cell.load ?? LOAD, server, cell.mode, ...cell.args));
 		}
 	}
 }
 
+/** Round by round: what slows the machine down slows both. */
+const ratio = (cell, name, to) => median(cell.results[name].map((r, i) => r.per_cpu_second / cell.results[to][i].per_cpu_second));
+
 export function row(...columns) {
-	const widths = [34, -14, -22, -13, -11, -11];
+	const widths = [34, -14, -22, -13, -11, -11, -11];
 	say(columns.map((text, at) => widths[at] < 0 ? String(text).padStart(-widths[at]) : String(text).padEnd(widths[at])).join(' ').trimEnd());
 }
 
 export function report(cell, ratioTo) {
+	const base = cell.servers[0].name;
+
 	say();
 	say(cell.title);
-	row('server', 'per CPU second', 'least to most', `of ${ratioTo}`, 'per second', 'p99 ms');
-	const floor = median(cell.results[ratioTo].map((r) => r.per_cpu_second));
-	for (const [name, results] of Object.entries(cell.results)) {
+	row('server', 'per CPU second', 'least to most', `of ${ratioTo}`, `${base} is`, 'per second', 'p99 ms');
+	for (const { name, missing } of cell.servers) {
+		if (missing) {
+			row(name, missing);
+			continue;
+		}
+		const results = cell.results[name];
 		const rates = results.map((r) => r.per_cpu_second);
-		row(name, grouped(median(rates)), `${grouped(Math.min(...rates))}..${grouped(Math.max(...rates))}`,
-			(median(rates) / floor).toFixed(2), grouped(median(results.map((r) => r.per_second))),
+
+		row(name, grouped(median(rates)), `${grouped(Math.min(...rates))}..${grouped(Math.max(...rates))}`, ratio(cell, name, ratioTo).toFixed(2),
+			`${ratio(cell, base, name).toFixed(2)} x`, grouped(median(results.map((r) => r.per_second))),
 			(median(results.map((r) => r.p99_us)) / 1000).toFixed(1));
 	}
 }
