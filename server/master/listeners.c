@@ -6,8 +6,8 @@
 
 #include "common/base/mem.h"
 
-/* The kernel caps it at net.core.somaxconn. */
-enum { BACKLOG = 4096 };
+/* The kernel caps it at net.core.somaxconn, and that is the operator's: a herd that comes at once has to fit there. */
+enum { BACKLOG = 65535 };
 
 /* With port 0 there is nothing to come to share. */
 static bool lock_address(const struct sock_addr *a, int *lock_fd, struct errbuf *e) {
