@@ -119,6 +119,8 @@ static void split_one(struct htab *h) {
 		h->base *= 2;
 		h->split = 0;
 	}
+	/* In a large table this node lies anywhere; it is needed at the next insertion. */
+	__builtin_prefetch(h->buckets[h->split]);
 }
 
 void htab_add(struct htab *h, struct htab_node *node) {
