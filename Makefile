@@ -61,6 +61,10 @@ UNIT_OBJ := $(call objects,$(UNIT_SRC))
 # Loads and bench floors use the base alone.
 BASE_OBJ := $(filter $(BUILD)/common/base/%,$(COMMON_OBJ))
 LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
+# Of the load, what other tools measure with.
+LOAD_MEASURE_OBJ := $(BUILD)/tests/load/histogram.o $(BUILD)/tests/load/procs.o
+# And what its unit tests test.
+LOAD_PURE_OBJ := $(BUILD)/tests/load/histogram.o $(BUILD)/tests/load/heard.o $(BUILD)/tests/load/target.o
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
@@ -87,19 +91,19 @@ $(BIN)/herold: $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
 $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_BROKER)
 
-$(BUILD)/unit: $(UNIT_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
+$(BUILD)/unit: $(UNIT_OBJ) $(LOAD_PURE_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_BROKER) $(LIBS_TEST)
 
 $(BIN)/herold-load: $(LOAD_OBJ) $(BASE_OBJ)
-	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
 $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
-$(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
+$(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
-$(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/load/measure.o $(BASE_OBJ)
+$(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.

@@ -33,7 +33,7 @@ async function clientHello() {
 /** The well-behaved: on all workers, each an echo every 100 ms. */
 async function echoes(server, seconds) {
 	const before = cpuSeconds(server);
-	const child = start(null, LOAD, ['echo', `--connections=${BEHAVED}`, '--interval-ms=100', `--seconds=${seconds}`, `--port=${server.port}`, '--json'],
+	const child = start(null, LOAD, ['echo', `ws://127.0.0.1:${server.port}`, `--connections=${BEHAVED}`, `--rate=${10 * BEHAVED}`, `--seconds=${seconds}`, '--json'],
 		['ignore', 'pipe', 'inherit']);
 	let out = '';
 

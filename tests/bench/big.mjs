@@ -2,12 +2,12 @@
 import { LOAD, PINNED, endServer, family, loadWith, median, onCore, options, row, say, start, startHerold, stop } from './harness.mjs';
 
 const BIG_BYTES = 16 << 20;
-const SMALL = ['--connections=1000', '--interval-ms=250'];
+const SMALL = ['--connections=1000', '--rate=4000'];
 const PHASES = ['alone', 'beside the big one'];
 
 // It shares the load's core, and yields to whoever else wants it (SCHED_IDLE, the last of all nice levels).
 function startBig(server, seconds) {
-	const [program, args] = onCore(PINNED ? 1 : 0, LOAD, ['echo', '--connections=1', `--bytes=${BIG_BYTES}`, `--port=${server.port}`,
+	const [program, args] = onCore(PINNED ? 1 : 0, LOAD, ['echo', `ws://127.0.0.1:${server.port}`, '--connections=1', `--bytes=${BIG_BYTES}`,
 		`--pids=${family(server.child.pid).join()}`, `--seconds=${seconds}`, '--json']);
 	const child = start(null, 'chrt', ['--idle', '0', program, ...args], ['ignore', 'pipe', 'inherit']);
 	let out = '';

@@ -53,7 +53,7 @@ export async function fans() {
 		() => startFloor('send floor', 'floor_fan', '--mode=send'), ...['ws', 'Socket.IO', 'nchan'].map((name) => () => startPeer(name))]);
 	const cells = [4, 16, 64].map((underWay) => ({
 		title: `Deliveries of 128 bytes, 16 publishers to 1,000 subscribers, ${underWay} messages under way`,
-		mode: 'fan', args: ['--connections=1000', '--bytes=128', '--publishers=16', `--under-way=${underWay}`],
+		mode: 'broadcast', args: ['--connections=1000', '--bytes=128', '--publishers=16', `--under-way=${underWay}`],
 	}));
 
 	await compareAndReport(servers, cells, 'Deliveries', 'turn floor', true);

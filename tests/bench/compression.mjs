@@ -6,7 +6,7 @@ const VARIANTS = { plain: [], compressed: ['--compress'] };
 
 async function measure(server, args) {
 	const before = await counters(server);
-	const result = loadWith(LOAD, server, 'fan', `--bytes=${BYTES}`, ...args);
+	const result = loadWith(LOAD, server, 'broadcast', `--bytes=${BYTES}`, ...args);
 	const after = await counters(server);
 
 	return {

@@ -26,8 +26,8 @@ const token = (number) => `tok-of-one-well-behaved-${number}`;
  * tokens are needed a user of his own, and is within the limits. */
 async function behave(server, seconds, flood) {
 	const before = cpuSeconds(server);
-	const child = start(null, LOAD, ['fan', `--connections=${BEHAVED}`, '--publishers=20', '--interval-ms=1000', '--source=127.1.0.1',
-		`--bytes=${flood.bytes ?? 128}`, `--warmup-ms=${WARMUP_MS}`, `--seconds=${seconds}`, `--port=${server.port}`, '--json', ...flood.token ? [`--token=${token('*')}`] : []],
+	const child = start(null, LOAD, ['broadcast', `ws://127.0.0.1:${server.port}`, `--connections=${BEHAVED}`, '--publishers=20', '--rate=20',
+		`--source=127.1.0.1,${BEHAVED}`, `--bytes=${flood.bytes ?? 128}`, `--warmup-ms=${WARMUP_MS}`, `--seconds=${seconds}`, '--json', ...flood.token ? [`--token=${token('*')}`] : []],
 	['ignore', 'pipe', 'pipe']);
 	let out = '', problem = '';
 

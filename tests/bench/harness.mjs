@@ -153,8 +153,11 @@ export async function endServer(server) {
 	await Promise.race([ended, later(10000)]);
 }
 
+/** How a generator is told where the server is. */
+const target = (generator, server) => generator === LOAD ? `ws://127.0.0.1:${server.port}` : `--port=${server.port}`;
+
 export function loadWith(generator, server, mode, ...args) {
-	const [program, all] = onCore(PINNED ? 1 : 0, generator, [mode, `--port=${server.port}`,
+	const [program, all] = onCore(PINNED ? 1 : 0, generator, [mode, target(generator, server),
 		`--pids=${family(server.child.pid).join()}`, `--seconds=${options.seconds}`, '--json', ...args]);
 	try {
 		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -218,7 +221,9 @@ export function pssBytes(pid) {
 // Returns the bytes of server memory that each of the connections costs.
 export async function idleBytes(server, count, generator = LOAD, mode = 'idle', ...args) {
 	const before = pssBytes(server.child.pid);
-	const child = start(PINNED ? 1 : 0, generator, [mode, `--port=${server.port}`, `--connections=${count}`, ...args], ['pipe', 'pipe', 'inherit']);
+	const hold = generator === LOAD ? ['--hold'] : [];
+	const child = start(PINNED ? 1 : 0, generator, [mode, target(generator, server), `--connections=${count}`, ...hold, ...args],
+		['pipe', 'pipe', 'inherit']);
 	const ready = await new Promise((done) => child.on('exit', () => done(false)).stdout.once('data', () => done(true)));
 
 	if (!ready)

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "tests/load/measure.h"
+#include "tests/load/histogram.h"
+#include "tests/load/procs.h"
 
 enum { PUBLISHERS_MAX = 256, FRAME_MAX = 65536, STALL_MS = 5000, WARMUP_MS = 500, MESSAGE_MAX = 16384 };
 

@@ -16,7 +16,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "tests/load/measure.h"
+#include "tests/load/histogram.h"
+#include "tests/load/procs.h"
 
 enum { EVENTS = 512, READ_BYTES = 256 * 1024, STARTING_MAX = 64, SLOTS_MAX = 1024, STAMP = 16, CONNECTIONS_MAX = 19900,
 	MESSAGE_MAX = 1 << 20, WARMUP_MS = 300, STALL_SECONDS = 10 };

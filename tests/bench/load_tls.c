@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
-#include "tests/load/measure.h"
+#include "tests/load/histogram.h"
+#include "tests/load/procs.h"
 
 enum { EVENTS = 256, SOURCES = 64, STALL_MS = 5000, WARMUP_MS = 300, IDLE_AT_ONCE = 16, READ_BYTES = 65536 };
 

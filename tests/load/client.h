@@ -1,79 +1,99 @@
 /*
- * client - many WebSocket clients on one epoll, for loads and benches
+ * client - many WebSocket clients on one epoll
  *
- * Friendly peers only: they ask for one address, send one kind of message, read what comes and answer pings. Whatever they
- * do not expect ends the program with a sentence, because a figure measured beside an error is none.
+ * They ask for one address, send, read what comes and answer pings. Whatever a server does that ends a connection is counted with its cause
+ * and goes on with the others; only what is wrong at this end (no port, no descriptor left) ends the program.
+ * Memory: an idle client is its struct and nothing else; what came in part or could not be sent yet is held elsewhere until it is complete.
+ * Clients stay where they are; what fails is marked at once and may be found so after every call.
  */
 #ifndef TESTS_LOAD_CLIENT_H
 #define TESTS_LOAD_CLIENT_H
 
-#include <netinet/in.h>
-
 #include "common/base/buf.h"
+#include "tests/load/options.h"
+#include "tests/load/shared.h"
 
-enum { CLIENT_STAMP = 16, CLIENTS_MAX = 20000, CLIENT_MESSAGE_MAX = 16 << 20 };
+enum { STAMP_BYTES = 24, CLIENT_MESSAGE_MAX = 16 << 20 };
 
-/* uint64_t: a product of them fits. */
-static const uint64_t SECOND_NS = 1000000000, MILLISECOND_NS = 1000000;
+enum client_state { CLIENT_NEW = 0, CLIENT_CONNECTING, CLIENT_TLS, CLIENT_UPGRADING, CLIENT_OPEN, CLIENT_GONE };
 
-enum client_state { CLIENT_NEW, CLIENT_CONNECTING, CLIENT_UPGRADING, CLIENT_OPEN };
+struct part;	 /* what has come of a message (client_read.h) */
+struct unsent;
+struct ssl_st;
+
+struct client {
+	int fd;		/* -1: none */
+	uint8_t state;	/* enum client_state */
+	bool is_ready : 1;	     /* it takes part */
+	bool is_publisher : 1;
+	bool offers_deflate : 1;
+	bool was_open : 1;
+	uint32_t number;	/* the scenario's, like the next two */
+	uint64_t mark, position;
+	struct part *part;	/* NULL: nothing has come in part */
+	struct unsent *unsent;	/* NULL: the socket has taken everything */
+	struct ssl_st *tls;	/* NULL: plain */
+};
 
 struct clients;
 
-struct client {
-	struct clients *all;
-	int fd;
-	uint32_t index;
-	bool offers_deflate; /* the user's, before it is started; what comes compressed is not inflated */
-	enum client_state state;
-	struct buf in;	/* the response's head, or a control frame's payload */
-	struct buf out; /* what the socket did not take at once ... */
-	size_t out_sent; /* ... of which it has taken so much since */
-	uint8_t head[14];
-	uint8_t head_len; /* bytes of a frame's head that came, when it came in pieces */
-	bool in_frame;
-	bool fin;
-	uint8_t opcode;
-	uint64_t left;	 /* payload bytes of this frame still to come */
-	bool is_compressed; /* the message, in part or whole, has come so: its bytes are not looked at */
-	uint64_t offset; /* payload bytes of this message that came */
-	uint8_t stamp[CLIENT_STAMP];
-	uint64_t sent_ns; /* the user's */
+/* What a scenario wants to hear of its clients. */
+struct client_events {
+	void (*on_open)(struct clients *all, struct client *c);
+	/* `text`: the message if `wants_text`, else its first STAMP_BYTES (or all, if it is shorter). */
+	void (*on_message)(struct clients *all, struct client *c, struct slice text);
+	void (*on_gone)(struct clients *all, struct client *c); /* never opened, or lost; or NULL */
+	bool wants_text;
+	bool compares; /* what comes must be the message, byte for byte */
 };
 
 struct clients {
 	int epoll;
 	struct client *client;
-	uint32_t count, started, open;
-	struct sockaddr_in to;
-	const char *target, *path;
-	const char *token;  /* the user's: for Authorization: Bearer, a * in it stands for the client's number; or NULL */
-	const char *source; /* the user's: the address that the first comes from, the next ones from the next; or NULL */
+	uint32_t count, started;
+	uint32_t first;	/* number of the first one among those of all processes */
+	uint64_t now;	/* when the last bytes were received */
+	const struct options *o;
+	struct shared *shared;
+	struct process *me;
+	struct client_events on;
 	struct buf frame; /* the one message, masked */
 	size_t payload_at, payload_len;
-	uint8_t *payload; /* unmasked, compared with what comes back unless it carries stamps */
-	bool compare;
-	void (*on_open)(struct client *c);
-	void (*on_message)(struct client *c);	/* c->stamp: the first bytes */
-	void *arg;
+	uint8_t *payload; /* unmasked */
+	struct buf scratch;
+	void *arg;	/* the scenario's */
 };
 
-NORETURN void die(const char *format, ...) PRINTF_LIKE(1, 2);
-uint64_t now_ns(void);
-
-/* `target` is an IPv4 address. */
-void clients_init(struct clients *all, const char *target, uint16_t port, const char *path, uint32_t count);
+void clients_init(struct clients *all, uint32_t first, uint32_t count);
+/* Resets what is open: thousands of addresses in TIME_WAIT would be in the way of the next round. */
 void clients_fini(struct clients *all);
 /* All send the same message of `bytes` letters; like JSON, so that it compresses as messages do. */
 void clients_set_message(struct clients *all, size_t bytes, bool binary);
-/* Connects one more (started < count). */
-void clients_start_one(struct clients *all);
-/* Waits for events, for at most so long, and handles them. Returns how many there were. */
-int clients_turn(struct clients *all, uint64_t most_ns);
-/* Connects all, at most 256 at a time. */
-void clients_open_all(struct clients *all, int timeout_s);
+/* Connects. The client is new or gone. */
+void client_start(struct clients *all, struct client *c);
+/* Waits for events until that time (of now_ns()) at most, and handles them. */
+void clients_turn(struct clients *all, uint64_t until_ns);
 
-/* Sends the message; a stamp (CLIENT_STAMP bytes) takes the place of its beginning, unless it is NULL. */
-void client_send(struct client *c, const void *stamp);
+/* Sends the message; a stamp (STAMP_BYTES) takes the place of its beginning, unless it is NULL. */
+void client_send(struct clients *all, struct client *c, const uint8_t *stamp);
+/* Sends a text message. */
+void client_send_text(struct clients *all, struct client *c, struct slice text);
+/* Sends these bytes, which are frames already. */
+void client_send_bytes(struct clients *all, struct client *c, struct slice s);
+void client_add_frame(struct buf *b, uint8_t opcode, struct slice payload);
+/* It takes part from now on. */
+void client_ready(struct clients *all, struct client *c);
+/* Ends it, with a reset, and counts nothing. */
+void client_close(struct client *c);
+/* The same, and counts it as refused or lost because of `cause`; the sentence says it in full. */
+void client_fail(struct clients *all, struct client *c, const char *cause, const char *format, ...) PRINTF_LIKE(4, 5);
+
+static inline uint32_t client_index(const struct clients *all, const struct client *c) {
+	return (uint32_t)(c - all->client);
+}
+
+static inline uint32_t client_number(const struct clients *all, const struct client *c) {
+	return all->first + client_index(all, c);
+}
 
 #endif

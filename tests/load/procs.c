@@ -1,5 +1,5 @@
-/* measure - histogram and processor times */
-#include "tests/load/measure.h"
+/* procs - schedstat, stat, children and smaps_rollup of /proc */
+#include "tests/load/procs.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -7,30 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-void histogram_add(struct histogram *h, uint64_t value) {
-	size_t at = (size_t)value;
-
-	if (value >= 64) {
-		unsigned shift = 63 - (unsigned)__builtin_clzll(value) - 6;
-
-		at = (size_t)(shift + 1) * 64 + (size_t)(value >> shift & 63);
-	}
-	h->max = value > h->max ? value : h->max;
-	h->bucket[at]++;
-	h->count++;
-}
-
-uint64_t histogram_at(const struct histogram *h, double share) {
-	uint64_t below = 0, wanted = (uint64_t)((double)h->count * share);
-
-	for (size_t at = 0; at < HISTOGRAM_BUCKETS; at++) {
-		below += h->bucket[at];
-		if (below > wanted)
-			return at < 64 ? at : (64 + (uint64_t)at % 64) << (at / 64 - 1);
-	}
-	return 0;
-}
 
 bool pids_parse(struct pids *p, const char *text) {
 	p->count = 0;
@@ -56,6 +32,49 @@ static bool read_file(const char *path, char *text, size_t size) {
 	text[len] = '\0';
 	fclose(f);
 	return len > 0;
+}
+
+/* Of one thread; children that ended meanwhile are none any more. */
+static bool add_children(struct pids *p, int pid, const char *task) {
+	char path[80];
+	FILE *f;
+	int child;
+	bool fits = true;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%.20s/children", pid, task);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return true;
+	while (fits && fscanf(f, "%d", &child) == 1) {
+		fits = p->count < PIDS_MAX;
+		if (fits)
+			p->pid[p->count++] = child;
+	}
+	fclose(f);
+	return fits;
+}
+
+bool pids_tree(struct pids *p, int pid) {
+	p->count = 1;
+	p->pid[0] = pid;
+	for (size_t at = 0; at < p->count; at++) {
+		struct dirent *entry;
+		bool fits = true;
+		char path[64];
+		DIR *tasks;
+
+		snprintf(path, sizeof(path), "/proc/%d/task", p->pid[at]);
+		tasks = opendir(path);
+		if (tasks == NULL && at == 0)
+			return false;
+		while (tasks != NULL && fits && (entry = readdir(tasks)) != NULL)
+			fits = entry->d_name[0] == '.' || add_children(p, p->pid[at], entry->d_name);
+		if (tasks != NULL)
+			closedir(tasks);
+		if (!fits)
+			return false;
+	}
+	return true;
 }
 
 static bool threads_ns(int pid, uint64_t *ns) {
@@ -106,6 +125,24 @@ bool pids_cpu_ns(const struct pids *p, uint64_t *ns) {
 		if (!threads_ns(p->pid[i], &one) && !process_ns(p->pid[i], &one))
 			return false;
 		*ns += one;
+	}
+	return true;
+}
+
+bool pids_pss_bytes(const struct pids *p, uint64_t *bytes) {
+	char path[64], text[4096];
+
+	*bytes = 0;
+	for (size_t i = 0; i < p->count; i++) {
+		const char *line;
+
+		snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", p->pid[i]);
+		if (!read_file(path, text, sizeof(text)))
+			return false;
+		line = strstr(text, "\nPss:");
+		if (line == NULL)
+			return false;
+		*bytes += strtoull(line + 5, NULL, 10) * 1024;
 	}
 	return true;
 }

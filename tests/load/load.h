@@ -1,0 +1,45 @@
+/*
+ * load - one of the processes that make the load: its clients, and which of them publish
+ */
+#ifndef TESTS_LOAD_LOAD_H
+#define TESTS_LOAD_LOAD_H
+
+#include "tests/load/client.h"
+#include "tests/load/pace.h"
+
+struct load {
+	const struct options *o;
+	struct shared *shared;
+	struct process *me;
+	uint32_t at;		/* which of the processes */
+	uint32_t process_count;
+	uint32_t publisher_first, publisher_count; /* those here, among all */
+	uint32_t under_way;	/* messages under way at a time, of this process */
+	uint64_t drain_until_ns;
+	struct clients clients;
+	struct pace pace;	/* open loop; what a scenario has set up */
+};
+
+/* Ends when the coordinator says so. */
+NORETURN void load_process(const struct options *o, struct shared *s, uint32_t at);
+
+/* The k-th publisher of this process. They stand evenly among the others: neither the first nor the last whom a server gets to. */
+static inline struct client *load_publisher(struct load *l, uint32_t k) {
+	return &l->clients.client[(uint64_t)k * l->clients.count / l->publisher_count];
+}
+
+/* Marks them; their `number` is that among all publishers. */
+void load_mark_publishers(struct load *l);
+
+/* Does this time count? */
+static inline bool load_measures(const struct load *l, uint64_t at_ns) {
+	return at_ns >= atomic_load_explicit(&l->shared->from_ns, memory_order_relaxed) &&
+	       at_ns < atomic_load_explicit(&l->shared->until_ns, memory_order_relaxed);
+}
+
+/* May messages still be sent? */
+static inline bool load_goes_on(const struct load *l, uint64_t now) {
+	return now < atomic_load_explicit(&l->shared->until_ns, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* scenario_idle - many connections that have nothing to say */
+#include "tests/load/load.h"
+
+static void on_open(struct clients *all, struct client *c) {
+	const struct load *l = all->arg;
+
+	if (l->o->bytes > 0)
+		client_send(all, c, NULL);
+	else
+		client_ready(all, c);
+}
+
+static void on_message(struct clients *all, struct client *c, struct slice text) {
+	(void)text;
+	client_ready(all, c);
+}
+
+static void begin(struct load *l) {
+	l->clients.on = (struct client_events){ .on_open = on_open, .on_message = on_message, .compares = true };
+	clients_set_message(&l->clients, (size_t)l->o->bytes, l->o->binary);
+}
+
+const struct scenario scenario_idle = {
+	.id = IDLE,
+	.name = "idle",
+	.path = "/echo",
+	.summary = "Every connection echoes one message, then answers pings and does nothing. \"ready\" is printed when all have, and how many "
+		   "were lost at the end.",
+	.defaults = { .connections = 10000, .bytes = 102400, .at_once = 32 },
+	.begin = begin,
+};
