@@ -139,7 +139,7 @@ uint64_t conn_age_ms(const struct conn *c);
 /* A request for a WebSocket, or one that could have been: has the client, if only a proxy has said now who it is, too
  * many connections, and does the host take one more WebSocket at the moment? False: refused. Before anything that costs
  * more. */
-bool conn_admit_upgrade(struct conn *c) MUST_CHECK;
+bool conn_admit_upgrade(struct conn *c, enum limit_asker asker) MUST_CHECK;
 /* One more connection of the user of its grant, if it has one. False: refused. */
 bool conn_admit_user(struct conn *c) MUST_CHECK;
 /* Who it is, where no grant says so: for conn_user_limit() alone. Once. */

@@ -150,11 +150,11 @@ bool conn_limits_request(struct conn *c) {
 	return false;
 }
 
-bool conn_admit_upgrade(struct conn *c) {
+bool conn_admit_upgrade(struct conn *c, enum limit_asker asker) {
 	uint64_t wait_ms;
 	enum conn_limit why = c->is_trusted ? conn_limits_enter(c, &wait_ms) : CONN_LIMIT_NONE;
 
-	if (why == CONN_LIMIT_NONE && c->is_limited && limits_take_handshake(c->cs->settings.limits, now_ms(c), &wait_ms) != LIMIT_OK)
+	if (why == CONN_LIMIT_NONE && c->is_limited && limits_take_handshake(c->cs->settings.limits, asker, now_ms(c), &wait_ms) != LIMIT_OK)
 		why = CONN_LIMIT_HANDSHAKES;
 	if (why == CONN_LIMIT_NONE)
 		return true;

@@ -20,6 +20,8 @@ struct gcra {
 struct gcra gcra_make(uint64_t limit, uint64_t period_s, uint64_t burst);
 /* Costs more than a burst cost a burst. Not LIMIT_OK: in *wait_ms, at least 1, is when it would have been possible. */
 enum limit_verdict gcra_take(_Atomic uint64_t *word, const struct gcra *g, uint64_t cost, uint64_t now_ms, uint64_t *wait_ms);
+/* The same, but nothing is taken, and nobody told to slow down. */
+enum limit_verdict gcra_look(const _Atomic uint64_t *word, const struct gcra *g, uint64_t cost, uint64_t now_ms, uint64_t *wait_ms);
 /* What is owed; 0: the word says nothing. */
 uint64_t gcra_owed_ns(uint64_t word, uint64_t now_ms);
 

@@ -41,6 +41,7 @@ struct limit_seat {
 /* Of the mapping's start. */
 struct limit_common {
 	_Alignas(64) _Atomic uint64_t handshakes;	/* gcra */
+	_Atomic uint64_t row;				/* gcra, too: of those who were refused one */
 	_Alignas(64) _Atomic uint64_t uncounted;
 };
 

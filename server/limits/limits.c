@@ -10,7 +10,7 @@
 #include "server/limits/gcra.h"
 #include "server/limits/limit_table.h"
 
-enum { IPV6_NET_BYTES = 8, BYTES_BURST_SECONDS = 4 };
+enum { IPV6_NET_BYTES = 8, BYTES_BURST_SECONDS = 4, ROW_SECONDS = 30 };
 
 enum kind { ADDRESS = 0, USER, KINDS };
 
@@ -18,7 +18,7 @@ struct limits {
 	struct limit_table table;
 	struct nets exempt;
 	struct gcra rate[LIMIT_RATES];
-	struct gcra handshakes;
+	struct gcra handshakes, row;	/* row: of those who were refused one, and when it will be their turn */
 	uint32_t connections_most[KINDS];
 	uint32_t rooms_most;
 	uint32_t host_most, worker_most;
@@ -40,6 +40,7 @@ static void read_settings(struct limits *l, const struct config *c) {
 	/* Who comes back joins all his rooms at once. */
 	l->rate[LIMIT_JOINS] = gcra_make((uint64_t)c->joins_per_minute, 60, larger(c->joins_per_minute, c->client_channels));
 	l->handshakes = gcra_make((uint64_t)c->handshakes_per_second, 1, (uint64_t)c->handshakes_per_second);
+	l->row = gcra_make((uint64_t)c->handshakes_per_second, 1, (uint64_t)c->handshakes_per_second * ROW_SECONDS);
 	l->connections_most[ADDRESS] = (uint32_t)c->address_connections;
 	l->connections_most[USER] = (uint32_t)c->user_connections;
 	l->rooms_most = (uint32_t)c->user_rooms;
@@ -206,8 +207,19 @@ void limits_drop_room(struct limits *l, limit_id id) {
 
 /* --- all clients together --- */
 
-enum limit_verdict limits_take_handshake(struct limits *l, uint64_t now_ms, uint64_t *wait_ms) {
-	return gcra_take(&l->table.common->handshakes, &l->handshakes, 1, now_ms, wait_ms);
+enum limit_verdict limits_take_handshake(struct limits *l, enum limit_asker asker, uint64_t now_ms, uint64_t *wait_ms) {
+	_Atomic uint64_t *word = &l->table.common->handshakes, *row = &l->table.common->row;
+	enum limit_verdict verdict;
+	uint64_t ignored;
+
+	verdict = asker == LIMIT_ASKER_CURIOUS ? gcra_look(word, &l->handshakes, 1, now_ms, wait_ms) :
+						 gcra_take(word, &l->handshakes, 1, now_ms, wait_ms);
+	if (verdict == LIMIT_OK || asker == LIMIT_ASKER_DEAF)
+		return verdict;
+	/* A row that is longer than that is not made longer. */
+	(void)gcra_take(row, &l->row, 1, now_ms, &ignored);
+	*wait_ms += gcra_owed_ns(atomic_load_explicit(row, memory_order_relaxed), now_ms) / 1000000;
+	return verdict;
 }
 
 static uint32_t all_connections(const struct limits *l) {

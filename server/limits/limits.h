@@ -88,8 +88,16 @@ void limits_drop_room(struct limits *l, limit_id id);
 
 /* --- all clients of the host together --- */
 
-/* handshakes_per_second. */
-enum limit_verdict limits_take_handshake(struct limits *l, uint64_t now_ms, uint64_t *wait_ms);
+/* Who asks for a handshake. */
+enum limit_asker {
+	LIMIT_ASKER_HEARS = 0,	/* what it is refused with */
+	LIMIT_ASKER_DEAF,	/* a browser's WebSocket, which is not told why it was refused: the page asks again, plainly ... */
+	LIMIT_ASKER_CURIOUS,	/* ... by a request that takes none, but is told whether it could */
+};
+
+/* handshakes_per_second. Who is refused and hears it has a place in a row: in *wait_ms is when it will be its turn, so that a herd comes back
+ * as fast as it is let in, and each of it once. */
+enum limit_verdict limits_take_handshake(struct limits *l, enum limit_asker asker, uint64_t now_ms, uint64_t *wait_ms);
 /* max_connections (of all workers) and worker_connections (of this one). */
 bool limits_hold_connection(struct limits *l) MUST_CHECK;
 void limits_drop_connection(struct limits *l);

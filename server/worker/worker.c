@@ -89,6 +89,13 @@ static bool admit_user(const struct reception *e, struct conn *c, const struct h
 	return why == AUTH_OK;
 }
 
+/* Of those who ask for a WebSocket only browsers say where they come from, and they keep to themselves what they were refused with. */
+static enum limit_asker asker_of(const struct http_request *r, bool is_wanted) {
+	if (!is_wanted)
+		return LIMIT_ASKER_CURIOUS;
+	return http_header_find(r, "Origin", NULL).ptr != NULL ? LIMIT_ASKER_DEAF : LIMIT_ASKER_HEARS;
+}
+
 /* The cheapest questions first. But a plain GET, which could not become a WebSocket anyway, is there to learn whether its token
  * would be taken. */
 static void serve_websocket(struct reception *e, struct conn *c, const struct http_request *r) {
@@ -99,7 +106,7 @@ static void serve_websocket(struct reception *e, struct conn *c, const struct ht
 		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
 		return;
 	}
-	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !conn_admit_upgrade(c) || !admit_user(e, c, r, &grant))
+	if (!admit_origin(e, c, r) || (is_wanted && !admit_handshake(c, r)) || !conn_admit_upgrade(c, asker_of(r, is_wanted)) || !admit_user(e, c, r, &grant))
 		return;
 	conn_set_grant(c, grant);
 	if (admit_unless_banned(e, c) && conn_admit_user(c) && (is_wanted || admit_handshake(c, r)))

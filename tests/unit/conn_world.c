@@ -77,7 +77,7 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 		memcpy(w.last_body, body.ptr, body.len);
 	w.last_body_len = body.len;
 	if (slice_eq_text(r->path, "/ws")) {
-		if (conn_admit_upgrade(c))
+		if (conn_admit_upgrade(c, LIMIT_ASKER_HEARS))
 			conn_upgrade(c, r, &ops, &w.opened, MESSAGE_MAX);
 	} else if (slice_eq_text(r->path, "/later")) {
 		conn_set_user(c, &w.waiting);

@@ -263,7 +263,7 @@ START_TEST(without_limits) {
 	for (int i = 0; i < 3000; i++) {
 		ck_assert_uint_eq(hold("10.0.0.1"), id);
 		ck_assert_int_eq(limits_knock(limits, &p, START_MS, &wait_ms), LIMIT_OK);
-		ck_assert_int_eq(limits_take_handshake(limits, START_MS, &wait_ms), LIMIT_OK);
+		ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS, &wait_ms), LIMIT_OK);
 		for (int rate = 0; rate < LIMIT_RATES; rate++)
 			ck_assert_int_eq(limits_take(limits, id, (enum limit_rate)rate, 1 << 30, START_MS, &wait_ms), LIMIT_OK);
 		ck_assert(limits_hold_room(limits, id));
@@ -278,11 +278,34 @@ START_TEST(handshakes_of_all) {
 	make();
 	for (int i = 0; i < 50; i++) {
 		limits_sit(limits, i % SEATS);
-		ck_assert_int_eq(limits_take_handshake(limits, START_MS, &wait_ms), LIMIT_OK);
+		ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS, &wait_ms), LIMIT_OK);
 	}
-	ck_assert_int_ne(limits_take_handshake(limits, START_MS, &wait_ms), LIMIT_OK);
+	ck_assert_int_ne(limits_take_handshake(limits, LIMIT_ASKER_DEAF, START_MS, &wait_ms), LIMIT_OK);
 	ck_assert_uint_eq(wait_ms, 20);
-	ck_assert_int_eq(limits_take_handshake(limits, START_MS + 20, &wait_ms), LIMIT_OK);
+	ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS + 20, &wait_ms), LIMIT_OK);
+}
+END_TEST
+
+/* Each at 20 ms after the one before, and those at the end all at 30 s. */
+START_TEST(a_herd_stands_in_a_row) {
+	set("handshakes_per_second", "50");
+	make();
+	ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_CURIOUS, START_MS, &wait_ms), LIMIT_OK);
+	for (int i = 0; i < 50; i++)
+		ck_assert_int_eq(limits_take_handshake(limits, i % 2 != 0 ? LIMIT_ASKER_HEARS : LIMIT_ASKER_DEAF, START_MS, &wait_ms), LIMIT_OK);
+	for (uint64_t i = 1; i <= 2000; i++) {
+		/* Who does not hear has no place there. */
+		ck_assert_int_ne(limits_take_handshake(limits, LIMIT_ASKER_DEAF, START_MS, &wait_ms), LIMIT_OK);
+		ck_assert_uint_eq(wait_ms, 20);
+		limits_sit(limits, (int)i % SEATS);
+		ck_assert_int_ne(limits_take_handshake(limits, i % 2 != 0 ? LIMIT_ASKER_HEARS : LIMIT_ASKER_CURIOUS, START_MS, &wait_ms), LIMIT_OK);
+		ck_assert_uint_eq(wait_ms, 20 + (i < 1500 ? i : 1500) * 20);
+	}
+	/* Ten seconds later the row is as much shorter. */
+	for (int i = 0; i < 50; i++)
+		ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS + 10000, &wait_ms), LIMIT_OK);
+	ck_assert_int_ne(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS + 10000, &wait_ms), LIMIT_OK);
+	ck_assert_uint_eq(wait_ms, 20 + 20020);
 }
 END_TEST
 
@@ -456,6 +479,7 @@ Suite *suite_limits(void) {
 	tcase_add_test(t, bounds_of_users);
 	tcase_add_test(t, without_limits);
 	tcase_add_test(t, handshakes_of_all);
+	tcase_add_test(t, a_herd_stands_in_a_row);
 	tcase_add_test(t, connections_of_worker_and_host);
 	tcase_add_test(t, sanctions);
 	tcase_add_test(t, sanctions_in_any_order);
