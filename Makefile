@@ -106,6 +106,9 @@ $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEAS
 $(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
+$(BIN)/bench_bytes: $(BUILD)/tests/bench/bytes.o $(BUILD)/server/ws/ws_frame.o $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
 $(BUILD)/fuzzed.a: $(FUZZ_HELP_OBJ) $(SERVER_OBJ) $(BUILD)/broker/redis/redis_payload.o $(COMMON_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -187,7 +190,7 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	tests/fuzz/coverage
 
 bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio build/bench_bytes
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree

@@ -18,6 +18,8 @@ struct utf8_state {
 
 /* False at the first invalid byte; the state must not be used again then. */
 bool utf8_feed(struct utf8_state *state, struct slice s) MUST_CHECK;
+/* The same without what only some processors have; for its test and its measuring. */
+bool utf8_feed_plain(struct utf8_state *state, struct slice s) MUST_CHECK;
 
 /* The text may end here: no character is half done. */
 static inline bool utf8_is_complete(const struct utf8_state *state) {

@@ -1,6 +1,12 @@
 /* ws_frame - headers of frames that go out, masks of frames that come in */
 #include "server/ws/ws_frame.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { WIDE_BYTES = 64 };
+
 size_t ws_frame_header(uint8_t out[WS_SERVER_HEADER_MAX], uint8_t first, uint64_t payload_bytes) {
 	size_t length_bytes = payload_bytes < 126 ? 0 : payload_bytes <= UINT16_MAX ? 2 : 8;
 
@@ -24,21 +30,68 @@ size_t ws_frame_split(struct slice frames, uint8_t *first, struct slice *payload
 	return 2 + length_bytes + bytes;
 }
 
-void ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset) {
+/* The mask, so turned that it begins with the byte for `offset`. */
+static uint64_t turned_mask(const uint8_t mask[4], uint64_t offset) {
 	uint8_t turned[8];
-	uint64_t wide, block[4];
-	size_t i = 0;
+	uint64_t wide;
 
 	for (size_t k = 0; k < sizeof(turned); k++)
 		turned[k] = mask[(offset + k) & 3];
 	memcpy(&wide, turned, sizeof(wide));
-	/* Copies of a fixed size, so that the compiler turns them into vector registers whatever the alignment. */
-	for (; len - i >= sizeof(block); i += sizeof(block)) {
-		memcpy(block, data + i, sizeof(block));
-		for (size_t k = 0; k < ARRAY_LEN(block); k++)
-			block[k] ^= wide;
-		memcpy(data + i, block, sizeof(block));
+	return wide;
+}
+
+static void unmask_plain(uint8_t *data, size_t len, uint64_t wide) {
+	uint8_t turned[8];
+	uint64_t word;
+	size_t i = 0;
+
+	for (; len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, data + i, sizeof(word));
+		word ^= wide;
+		memcpy(data + i, &word, sizeof(word));
 	}
+	memcpy(turned, &wide, sizeof(turned));
 	for (; i < len; i++)
 		data[i] ^= turned[i & 7];
+}
+
+#if defined(__x86_64__)
+
+/* How many of the bytes are done: whole blocks. */
+__attribute__((target("avx2"))) static size_t unmask_blocks(uint8_t *data, size_t len, uint64_t wide) {
+	const __m256i mask = _mm256_set1_epi64x((long long)wide);
+	size_t i = 0;
+
+	for (; len - i >= WIDE_BYTES; i += WIDE_BYTES) {
+		__m256i *at = (void *)(data + i);
+
+		_mm256_storeu_si256(at, _mm256_xor_si256(_mm256_loadu_si256(at), mask));
+		_mm256_storeu_si256(at + 1, _mm256_xor_si256(_mm256_loadu_si256(at + 1), mask));
+	}
+	return i;
+}
+
+static size_t unmask_wide(uint8_t *data, size_t len, uint64_t wide) {
+	return len >= WIDE_BYTES && __builtin_cpu_supports("avx2") ? unmask_blocks(data, len, wide) : 0;
+}
+
+#else
+
+static size_t unmask_wide(uint8_t *data UNUSED, size_t len UNUSED, uint64_t wide UNUSED) {
+	return 0;
+}
+
+#endif
+
+void ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset) {
+	uint64_t wide = turned_mask(mask, offset);
+	size_t done = unmask_wide(data, len, wide);
+
+	/* A block has whole masks. */
+	unmask_plain(data + done, len - done, wide);
+}
+
+void ws_unmask_plain(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset) {
+	unmask_plain(data, len, turned_mask(mask, offset));
 }

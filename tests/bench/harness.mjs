@@ -15,7 +15,7 @@ export const { values: options } = parseArgs({ options: {
 	rounds: { type: 'string', default: '3' },
 	seconds: { type: 'string', default: '2' },
 	idle: { type: 'string', default: '10000' },
-	only: { type: 'string', default: 'echo,fan,compress,idle,tls,big,redis' },
+	only: { type: 'string', default: 'echo,fan,compress,bytes,idle,tls,big,redis' },
 	attack: { type: 'string', default: '' },
 	flood: { type: 'string', default: '' },
 	nice: { type: 'string', default: '19' },

@@ -12,6 +12,7 @@ import { echoes, fans, idle } from './comparison.mjs';
 import { compression } from './compression.mjs';
 import { floods } from './floods.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
+import { bytes } from './inside.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
 import { overTls } from './tls.mjs';
@@ -25,7 +26,7 @@ function where() {
 say(`Herold's bench: ${where()}`);
 if (!PINNED)
 	say('One core only: server and load share it.');
-const SECTIONS = { echo: echoes, fan: fans, compress: compression, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks, floods };
+const SECTIONS = { echo: echoes, fan: fans, compress: compression, bytes, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks, floods };
 
 for (const name of options.only.split(',')) {
 	if (!Object.hasOwn(SECTIONS, name))

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/utf8.h"
+#include "tests/unit/feed.h"
 
 static const struct {
 	const char *text;
@@ -171,6 +172,116 @@ START_TEST(every_short_sequence) {
 }
 END_TEST
 
+/* --- many at a time, as only some processors have it, and one by one: twins --- */
+
+enum { LONG_BYTES = 3 * 64 + 40 };
+
+/* Fed in two, the second part from memory of its own that ends with it. True: both are of one opinion, which is *is_good. */
+static bool twins_agree(const uint8_t *text, size_t len, size_t cut, bool *is_good) {
+	struct utf8_state wide = { 0 }, plain = { 0 };
+	uint8_t *rest = mem_dup(text + cut, len - cut);
+	bool first = utf8_feed(&wide, slice_of(text, cut)), first_plain = utf8_feed_plain(&plain, slice_of(text, cut)), agree;
+
+	*is_good = first && utf8_feed(&wide, slice_of(rest, len - cut));
+	agree = first == first_plain && *is_good == (first_plain && utf8_feed_plain(&plain, slice_of(rest, len - cut)));
+	/* Between characters the bounds say nothing. */
+	if (*is_good)
+		agree = agree && wide.need == plain.need && (wide.need == 0 || (wide.low == plain.low && wide.high == plain.high));
+	mem_free(rest);
+	return agree;
+}
+
+/* As many whole characters of one length as there is room for, and ASCII. */
+static void fill(uint8_t *text, size_t len, size_t char_bytes) {
+	static const char *const chars[] = { "x", "\xd0\xb6", "\xe6\x97\xa5", "\xf0\x9f\x98\x80" };
+	size_t i = 0;
+
+	for (; len - i >= char_bytes; i += char_bytes)
+		memcpy(text + i, chars[char_bytes - 1], char_bytes);
+	memset(text + i, 'x', len - i);
+}
+
+/* Each text of the tables above, between characters of each length, at every place around the blocks' edges. */
+static void check_amid(const char *text, size_t len, bool want, size_t char_bytes) {
+	uint8_t all[LONG_BYTES];
+
+	for (size_t at = 0; at + len <= sizeof(all); at++) {
+		bool is_good, is_last = at + len == sizeof(all);
+
+		fill(all, at, char_bytes);
+		memcpy(all + at, text, len);
+		fill(all + at + len, sizeof(all) - at - len, char_bytes);
+		if (!twins_agree(all, sizeof(all), 0, &is_good) || (is_good != want && !is_last) || (want && !is_good))
+			ck_abort_msg("%zu bytes at %zu, between characters of %zu bytes", len, at, char_bytes);
+	}
+}
+
+START_TEST(everywhere_in_a_long_text) {
+	for (size_t char_bytes = 1; char_bytes <= 4; char_bytes++) {
+		for (size_t i = 0; i < ARRAY_LEN(valid); i++)
+			check_amid(valid[i].text, valid[i].len, true, char_bytes);
+		for (size_t i = 0; i < ARRAY_LEN(invalid); i++)
+			check_amid(invalid[i].text, invalid[i].len, false, char_bytes);
+	}
+}
+END_TEST
+
+/* Every pair of bytes across the edge of a block and inside of one. */
+START_TEST(every_pair_like_its_twin) {
+	uint8_t all[192];
+	bool is_good;
+
+	for (size_t char_bytes = 1; char_bytes <= 4; char_bytes++) {
+		fill(all, sizeof(all), char_bytes);
+		for (uint32_t pair = 0; pair < 1U << 16; pair++) {
+			for (size_t at = 60; at < 66; at++) {
+				uint8_t kept[2] = { all[at], all[at + 1] };
+
+				all[at] = (uint8_t)(pair >> 8);
+				all[at + 1] = (uint8_t)pair;
+				if (!twins_agree(all, sizeof(all), 0, &is_good))
+					ck_abort_msg("%04x at %zu", pair, at);
+				memcpy(all + at, kept, sizeof(kept));
+			}
+		}
+	}
+}
+END_TEST
+
+static size_t put_random_character(uint64_t *seed, uint8_t *out) {
+	static const uint32_t beginnings[] = { 0, 0x80, 0x800, 0xe000, 0x10000 }, ends[] = { 0x80, 0x800, 0xd800, 0x10000, 0x110000 };
+	size_t kind = feed_random(seed, ARRAY_LEN(ends));
+	uint32_t code = beginnings[kind] + (uint32_t)feed_random(seed, ends[kind] - beginnings[kind]);
+	size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+
+	for (size_t i = n - 1; i > 0; i--, code >>= 6)
+		out[i] = (uint8_t)(0x80 | (code & 0x3f));
+	out[0] = (uint8_t)(n == 1 ? code : (0xf00U >> n & 0xff) | code);
+	return n;
+}
+
+/* Any characters at any alignment, cut anywhere, as they are and with a byte spoilt. */
+START_TEST(random_like_its_twin) {
+	uint64_t seed = 11;
+
+	for (int round = 0; round < 4000; round++) {
+		uint8_t all[LONG_BYTES + 8];
+		size_t begin = feed_random(&seed, 8), most = feed_random(&seed, LONG_BYTES), len = 0, cut;
+		bool is_good;
+
+		while (len + 4 <= most)
+			len += put_random_character(&seed, all + begin + len);
+		cut = feed_random(&seed, len + 1);
+		ck_assert(twins_agree(all + begin, len, cut, &is_good));
+		ck_assert(is_good);
+		for (int i = 0; len > 0 && i < 8; i++) {
+			all[begin + feed_random(&seed, len)] = (uint8_t)feed_random(&seed, 256);
+			ck_assert(twins_agree(all + begin, len, cut, &is_good));
+		}
+	}
+}
+END_TEST
+
 Suite *suite_utf8(void);
 Suite *suite_utf8(void) {
 	Suite *s = suite_create("utf8");
@@ -179,6 +290,9 @@ Suite *suite_utf8(void) {
 	tcase_add_loop_test(tc, valid_however_split, 0, ARRAY_LEN(valid));
 	tcase_add_loop_test(tc, invalid_however_split, 0, ARRAY_LEN(invalid));
 	tcase_add_test(tc, every_short_sequence);
+	tcase_add_test(tc, everywhere_in_a_long_text);
+	tcase_add_test(tc, every_pair_like_its_twin);
+	tcase_add_test(tc, random_like_its_twin);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	return s;

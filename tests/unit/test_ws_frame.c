@@ -50,18 +50,22 @@ START_TEST(unmask_like_the_definition) {
 	static const uint8_t mask[4] = { 0x01, 0x80, 0xfe, 0x5a };
 	uint64_t seed = 7;
 
-	for (size_t len = 0; len < 140; len++) {
+	for (size_t len = 0; len < 3 * 64 + 12; len++) {
 		for (size_t offset = 0; offset < 8; offset++) {
-			uint8_t *plain = mem_alloc(offset + len), *data;
+			uint8_t *plain = mem_alloc(offset + len), *data, *twin;
 
 			for (size_t i = 0; i < offset + len; i++)
 				plain[i] = (uint8_t)feed_random(&seed, 256);
 			data = mem_dup(plain, offset + len);
+			twin = mem_dup(plain, offset + len);
 			ws_unmask(data + offset, len, mask, offset);
+			ws_unmask_plain(twin + offset, len, mask, offset);
+			ck_assert(memcmp(data, twin, offset + len) == 0);
 			for (size_t i = 0; i < offset + len; i++)
 				ck_assert_uint_eq(data[i], i < offset ? plain[i] : plain[i] ^ mask[i % 4]);
 			mem_free(plain);
 			mem_free(data);
+			mem_free(twin);
 		}
 	}
 }
