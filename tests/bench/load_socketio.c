@@ -493,7 +493,7 @@ static void read_options(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-	static const char *const modes[] = { "echo", "fan", "idle", "connect" };
+	static const char *const modes[] = { "echo", "broadcast", "idle", "connect" };
 	struct rlimit files;
 
 	while (argc > 1 && load.mode < ARRAY_LEN(modes) && strcmp(argv[1], modes[load.mode]) != 0)
