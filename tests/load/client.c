@@ -59,13 +59,27 @@ void clients_fini(struct clients *all) {
 	buf_fini(&all->scratch);
 }
 
+static void set_frame(struct clients *all, uint8_t opcode) {
+	payload_add_head(&all->frame, opcode, all->payload_len);
+	all->payload_at = all->frame.len;
+	payload_add_masked(&all->frame, slice_of(all->payload, all->payload_len));
+}
+
 void clients_set_message(struct clients *all, size_t bytes, bool binary) {
 	all->payload = mem_alloc(bytes + 1);
 	all->payload_len = bytes;
 	payload_fill(all->payload, bytes);
-	payload_add_head(&all->frame, binary ? OP_BINARY : OP_TEXT, bytes);
-	all->payload_at = all->frame.len;
-	payload_add_masked(&all->frame, slice_of(all->payload, bytes));
+	all->stamp_count = 1;
+	set_frame(all, binary ? OP_BINARY : OP_TEXT);
+}
+
+void clients_set_text(struct clients *all, struct slice text, const size_t *stamp_at, size_t stamp_count) {
+	BUG_ON(stamp_count > STAMP_PLACES);
+	all->payload = mem_dup(text.ptr, text.len);
+	all->payload_len = text.len;
+	memcpy(all->stamp_at, stamp_at, stamp_count * sizeof(stamp_at[0]));
+	all->stamp_count = stamp_count;
+	set_frame(all, OP_TEXT);
 }
 
 static void unsent_free(struct unsent *u) {
@@ -102,7 +116,9 @@ void client_fail(struct clients *all, struct client *c, const char *cause, const
 	va_end(args);
 	shared_set_problem(all->shared, "connection %u: %s", client_number(all, c), text);
 	cause_add(all->me->causes, cause, 1);
-	if (c->was_open)
+	if (c->comes_back)
+		all->me->n.retries++;
+	else if (c->was_open)
 		all->me->n.lost++;
 	else
 		all->me->n.refused++;
@@ -172,8 +188,12 @@ static void send_rest(struct clients *all, struct client *c) {
 }
 
 void client_send(struct clients *all, struct client *c, const uint8_t *stamp) {
-	for (size_t i = 0; stamp != NULL && i < STAMP_BYTES; i++)
-		all->frame.data[all->payload_at + i] = stamp[i] ^ payload_mask[i % 4];
+	for (size_t k = 0; stamp != NULL && k < all->stamp_count; k++) {
+		uint8_t *out = all->frame.data + all->payload_at + all->stamp_at[k];
+
+		for (size_t i = 0; i < STAMP_BYTES; i++)
+			out[i] = stamp[i] ^ payload_mask[(all->stamp_at[k] + i) % 4];
+	}
 	all->me->n.sent++;
 	client_send_bytes(all, c, buf_slice(&all->frame));
 }

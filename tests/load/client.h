@@ -12,8 +12,9 @@
 #include "common/base/buf.h"
 #include "tests/load/options.h"
 #include "tests/load/shared.h"
+#include "tests/load/stamp.h"
 
-enum { STAMP_BYTES = 24, CLIENT_MESSAGE_MAX = 16 << 20 };
+enum { CLIENT_MESSAGE_MAX = 16 << 20, STAMP_PLACES = 2 };
 
 enum client_state { CLIENT_NEW = 0, CLIENT_CONNECTING, CLIENT_TLS, CLIENT_UPGRADING, CLIENT_OPEN, CLIENT_GONE };
 
@@ -28,6 +29,8 @@ struct client {
 	bool is_publisher : 1;
 	bool offers_deflate : 1;
 	bool was_open : 1;
+	bool comes_back : 1; /* what ends it is counted, but is neither a refusal nor a loss */
+	bool is_in : 1;	     /* the chat's: logged in */
 	uint32_t number;	/* the scenario's, like the next two */
 	uint64_t mark, position;
 	struct part *part;	/* NULL: nothing has come in part */
@@ -58,6 +61,8 @@ struct clients {
 	struct process *me;
 	struct client_events on;
 	struct buf frame; /* the one message, masked */
+	size_t stamp_at[STAMP_PLACES]; /* in its payload */
+	size_t stamp_count;
 	size_t payload_at, payload_len;
 	uint8_t *payload; /* unmasked */
 	struct buf scratch;
@@ -69,12 +74,14 @@ void clients_init(struct clients *all, uint32_t first, uint32_t count);
 void clients_fini(struct clients *all);
 /* All send the same message of `bytes` letters; like JSON, so that it compresses as messages do. */
 void clients_set_message(struct clients *all, size_t bytes, bool binary);
+/* The same with a text of the caller's, in which a stamp has several places. */
+void clients_set_text(struct clients *all, struct slice text, const size_t *stamp_at, size_t stamp_count);
 /* Connects. The client is new or gone. */
 void client_start(struct clients *all, struct client *c);
 /* Waits for events until that time (of now_ns()) at most, and handles them. */
 void clients_turn(struct clients *all, uint64_t until_ns);
 
-/* Sends the message; a stamp (STAMP_BYTES) takes the place of its beginning, unless it is NULL. */
+/* Sends the message; a stamp (STAMP_BYTES) takes its place or places in it (the beginning), unless it is NULL. */
 void client_send(struct clients *all, struct client *c, const uint8_t *stamp);
 /* Sends a text message. */
 void client_send_text(struct clients *all, struct client *c, struct slice text);

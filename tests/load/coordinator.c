@@ -242,7 +242,9 @@ static void wait_until(uint64_t until) {
 }
 
 static void measure(void) {
-	uint64_t began = now_ns() + MILLISECOND_NS, from = began + (uint64_t)run.o->warmup_ms * MILLISECOND_NS, end = 0, cpu = 0, latest = 0;
+	/* Stamps have steps of their own: a message that is due at the very beginning must not seem to be from before it. */
+	uint64_t step = 1 << STAMP_TIME_SHIFT, began = run.s->opening_ns + ((now_ns() - run.s->opening_ns) / step * step) + MILLISECOND_NS;
+	uint64_t from = began + (uint64_t)run.o->warmup_ms * MILLISECOND_NS, end = 0, cpu = 0, latest = 0;
 	uint64_t until = run.o->hold ? UINT64_MAX : from + (uint64_t)run.o->seconds * SECOND_NS;
 
 	run.s->began_ns = began;
@@ -336,7 +338,7 @@ int coordinate(struct options *o) {
 	check_ports(o);
 	if (o->target.is_tls && !tls_init(o, &err))
 		fail(err.text, "");
-	run.s = shared_new(process_count(o), (uint32_t)o->publishers);
+	run.s = shared_new(process_count(o), (uint32_t)o->publishers, (uint32_t)o->rooms);
 	run.s->opening_ns = now_ns();
 	run.next_line_ns = run.s->opening_ns + (uint64_t)o->stats_interval * SECOND_NS;
 	run.results.pss_bytes[MOMENT_BEFORE] = measure_pss(&is_known);

@@ -17,6 +17,30 @@ void load_mark_publishers(struct load *l) {
 	}
 }
 
+struct pace load_pace(const struct load *l) {
+	return (struct pace){ .began_ns = l->shared->began_ns, .rate = (uint64_t)l->o->rate, .senders = (uint64_t)l->o->publishers,
+		.first = l->publisher_first, .count = l->publisher_count };
+}
+
+uint64_t load_publish_due(struct load *l, uint64_t now, void (*publish)(struct load *l, struct client *c, uint64_t due_ns)) {
+	uint64_t due;
+
+	if (l->publisher_count == 0)
+		return UINT64_MAX;
+	for (; (due = pace_next_ns(&l->pace)) <= now && load_goes_on(l, due); now = now_ns()) {
+		struct client *c = load_publisher(l, (uint32_t)l->pace.at);
+
+		pace_advance(&l->pace);
+		if (load_measures(l, due))
+			histogram_add(&l->me->times[HISTOGRAM_LATE], now - due);
+		if (c->state == CLIENT_OPEN)
+			publish(l, c, due);
+		else
+			l->me->n.unsent++;
+	}
+	return due;
+}
+
 static void set_up(struct load *l, const struct options *o, struct shared *s, uint32_t at) {
 	uint32_t parts = s->process_count, publishing;
 	uint64_t connections = (uint64_t)o->connections;

@@ -31,6 +31,11 @@ static inline struct client *load_publisher(struct load *l, uint32_t k) {
 /* Marks them; their `number` is that among all publishers. */
 void load_mark_publishers(struct load *l);
 
+/* Of what the publishers here send, once all began. */
+struct pace load_pace(const struct load *l);
+/* Open loop: publishes what is due, and notes how late; who is gone is passed over. Returns when more is due. */
+uint64_t load_publish_due(struct load *l, uint64_t now, void (*publish)(struct load *l, struct client *c, uint64_t due_ns));
+
 /* Does this time count? */
 static inline bool load_measures(const struct load *l, uint64_t at_ns) {
 	return at_ns >= atomic_load_explicit(&l->shared->from_ns, memory_order_relaxed) &&

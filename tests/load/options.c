@@ -91,7 +91,7 @@ static long default_number(const struct scenario *s, const char *name) {
 		{ "seconds", 10 },
 		{ "warmup-ms", 300 },
 		{ "backoff-ms", 500 },
-		{ "rooms", 1 },
+		{ "rooms", s->defaults.rooms },
 		{ "stats-interval", 1 },
 	};
 
@@ -201,7 +201,7 @@ static void check(struct options *o) {
 	if ((o->insecure || o->ca != NULL) && !o->target.is_tls)
 		refuse("--insecure and --ca are for wss:// only");
 	if (o->target.path[0] == '\0')
-		snprintf(o->target.path, sizeof(o->target.path), "%s", o->scenario->path);
+		snprintf(o->target.path, sizeof(o->target.path), "%s", o->chat ? "/ws" : o->scenario->path);
 	if (o->scenario->check != NULL && !o->scenario->check(o, &err))
 		refuse("%s", err.text);
 	if (!target_resolve(&o->target, &err))

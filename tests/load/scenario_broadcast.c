@@ -3,8 +3,6 @@
 #include "tests/load/load.h"
 #include "tests/load/stamp.h"
 
-STATIC_ASSERT(STAMP_BYTES == sizeof(uint8_t[24]), "a stamp is what a client keeps of a message");
-
 /* Eight bytes for each publisher that each connection listens to. */
 static const uint64_t HEARD_BYTES_MAX = (uint64_t)8 << 30;
 
@@ -15,10 +13,9 @@ static void on_open(struct clients *all, struct client *c) {
 	client_ready(all, c);
 }
 
-/* Times are relative to the opening, because a stamp has 48 bits for them. */
 static void publish(struct load *l, struct client *c, uint64_t time_ns) {
 	struct publisher *p = &l->shared->publishers[c->number];
-	struct stamp s = { .run = l->shared->run, .publisher = c->number, .message = p->sent, .time = time_ns - l->shared->opening_ns };
+	struct stamp s = { .run = l->shared->run, .publisher = c->number, .message = p->sent, .time = stamp_time(time_ns - l->shared->opening_ns) };
 	uint8_t bytes[STAMP_BYTES];
 
 	if (p->first == 0 && load_measures(l, time_ns))
@@ -59,7 +56,7 @@ static void on_message(struct clients *all, struct client *c, struct slice text)
 	first = l->shared->publishers[s.publisher].first;
 	if (!heard_note(&heard, client_index(all, c), s.publisher, (uint32_t)s.message, first > 0 ? first - 1 : UINT32_MAX))
 		return;
-	sent = l->shared->opening_ns + s.time;
+	sent = l->shared->opening_ns + stamp_ns(&s, all->now - l->shared->opening_ns);
 	if (load_measures(l, l->o->has_rate ? sent : all->now)) {
 		l->me->n.messages++;
 		histogram_add(&l->me->times[HISTOGRAM_TIMES], all->now - sent);
@@ -87,29 +84,13 @@ static void begin(struct load *l) {
 }
 
 static void run(struct load *l) {
-	l->pace = (struct pace){ .began_ns = l->shared->began_ns, .rate = (uint64_t)l->o->rate, .senders = (uint64_t)l->o->publishers,
-		.first = l->publisher_first, .count = l->publisher_count };
+	l->pace = load_pace(l);
 	for (uint32_t i = 0; i < l->under_way; i++)
 		publish_next(l);
 }
 
 static uint64_t turn(struct load *l, uint64_t now) {
-	uint64_t due;
-
-	if (!l->o->has_rate || l->publisher_count == 0)
-		return UINT64_MAX;
-	for (; (due = pace_next_ns(&l->pace)) <= now && load_goes_on(l, due); now = now_ns()) {
-		struct client *c = load_publisher(l, (uint32_t)l->pace.at);
-
-		pace_advance(&l->pace);
-		if (load_measures(l, due))
-			histogram_add(&l->me->times[HISTOGRAM_LATE], now - due);
-		if (c->state == CLIENT_OPEN)
-			publish(l, c, due);
-		else
-			l->me->n.unsent++;
-	}
-	return due;
+	return l->o->has_rate ? load_publish_due(l, now, publish) : UINT64_MAX;
 }
 
 static uint64_t lacking(struct load *l) {

@@ -20,16 +20,17 @@ static void *map(size_t bytes) {
 	return at;
 }
 
-struct shared *shared_new(uint32_t processes, uint32_t publishers) {
+struct shared *shared_new(uint32_t processes, uint32_t publishers, uint32_t rooms) {
 	struct shared *s = map(sizeof(*s) + processes * sizeof(s->process[0]));
 
 	s->process_count = processes;
 	s->publishers = map((publishers + 1) * sizeof(s->publishers[0]));
+	s->room_tops = map((rooms + 1) * sizeof(s->room_tops[0]));
 	s->order = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (s->order < 0)
 		die(NULL, "eventfd: %s", strerror(errno));
 	random_bytes(&s->run, sizeof(s->run));
-	s->run &= 0xffffff;
+	s->run &= 0xfffff;
 	return s;
 }
 

@@ -60,18 +60,19 @@ struct publisher {
 struct shared {
 	_Atomic int phase;
 	int order; /* eventfd: written when there is another phase */
-	uint32_t run; /* a number that tells this load's messages from those of others; 24 bits */
+	uint32_t run; /* a number that tells this load's messages from those of others; 20 bits */
 	uint64_t opening_ns;
 	_Atomic uint64_t began_ns, from_ns, until_ns; /* of PHASE_RUN; what lies in [from, until) is measured */
 	atomic_flag has_problem, has_died;
 	char problem[PROBLEM_TEXT]; /* the first that went wrong, in a sentence */
 	struct publisher *publishers;
+	_Atomic uint64_t *room_tops; /* the highest offset of each room that was acknowledged */
 	uint32_t process_count;
 	struct process process[];
 };
 
 /* Returns owned: in memory that children share. */
-struct shared *shared_new(uint32_t processes, uint32_t publishers) MUST_CHECK;
+struct shared *shared_new(uint32_t processes, uint32_t publishers, uint32_t rooms) MUST_CHECK;
 /* Counts a cause; what is too much for the list counts as "other". */
 void cause_add(struct cause causes[CAUSES_MAX], const char *text, uint64_t count);
 /* Keeps the sentence if it is the first. */

@@ -1,7 +1,7 @@
 /*
- * stamp - what a broadcast message says of itself in its first bytes: whose it is, which one, and of what time
+ * stamp - what a message says of itself in its first bytes: whose it is, which one, and of what time
  *
- * Three numbers of 48 bits, six in each byte; the bytes are ASCII, so that the message may be a text. Pure.
+ * Three numbers of 40 bits, five in each byte: the bytes are from '<' to '[', which may stand in any text and in JSON as they are. Pure.
  */
 #ifndef TESTS_LOAD_STAMP_H
 #define TESTS_LOAD_STAMP_H
@@ -10,38 +10,51 @@
 
 #include "common/base/base.h"
 
+enum { STAMP_BYTES = 24, STAMP_SENDER_BITS = 20, STAMP_TIME_SHIFT = 6 };
+
 struct stamp {
-	uint32_t run, publisher; /* 24 bits each */
-	uint64_t message, time;
+	uint32_t run, publisher; /* 20 bits each */
+	uint64_t message;
+	uint64_t time;		 /* in 64 ns, which is good for 19 hours and then begins anew */
 };
 
-/* Bit groups are put together pairwise: 6 bits in each byte, 12 in 16, 24 in 32, 48. */
+/* Bit groups are put together pairwise: 5 bits in each byte, 10 in 16, 20 in 32, 40. */
 static inline uint64_t stamp_unpack(const uint8_t in[8]) {
 	uint64_t v;
 
 	memcpy(&v, in, 8);
-	v &= 0x3f3f3f3f3f3f3f3f;
-	v = (v & 0x003f003f003f003f) | (v & 0x3f003f003f003f00) >> 2;
-	v = (v & 0x00000fff00000fff) | (v & 0x0fff00000fff0000) >> 4;
-	return (v & 0xffffff) | (v & 0x00ffffff00000000) >> 8;
+	v = (v - 0x3c3c3c3c3c3c3c3c) & 0x1f1f1f1f1f1f1f1f;
+	v = (v & 0x001f001f001f001f) | (v & 0x1f001f001f001f00) >> 3;
+	v = (v & 0x000003ff000003ff) | (v & 0x03ff000003ff0000) >> 6;
+	return (v & 0xfffff) | (v & 0x000fffff00000000) >> 12;
 }
 
 static inline void stamp_pack(uint64_t v, uint8_t out[8]) {
 	for (unsigned i = 0; i < 8; i++)
-		out[i] = (uint8_t)(0x40 | (v >> (6 * i) & 0x3f));
+		out[i] = (uint8_t)(0x3c + (v >> (5 * i) & 0x1f));
 }
 
-static inline struct stamp stamp_read(const uint8_t in[24]) {
+static inline struct stamp stamp_read(const uint8_t in[STAMP_BYTES]) {
 	uint64_t who = stamp_unpack(in);
 
-	return (struct stamp){ .run = (uint32_t)(who >> 24), .publisher = (uint32_t)(who & 0xffffff), .message = stamp_unpack(in + 8),
-		.time = stamp_unpack(in + 16) };
+	return (struct stamp){ .run = (uint32_t)(who >> STAMP_SENDER_BITS), .publisher = (uint32_t)(who & ((1 << STAMP_SENDER_BITS) - 1)),
+		.message = stamp_unpack(in + 8), .time = stamp_unpack(in + 16) };
 }
 
-static inline void stamp_write(const struct stamp *s, uint8_t out[24]) {
-	stamp_pack((uint64_t)s->run << 24 | s->publisher, out);
+static inline void stamp_write(const struct stamp *s, uint8_t out[STAMP_BYTES]) {
+	stamp_pack((uint64_t)s->run << STAMP_SENDER_BITS | s->publisher, out);
 	stamp_pack(s->message, out + 8);
 	stamp_pack(s->time, out + 16);
+}
+
+/* Of nanoseconds since a time that all have together. */
+static inline uint64_t stamp_time(uint64_t ns) {
+	return ns >> STAMP_TIME_SHIFT & 0xffffffffff;
+}
+
+/* When it was, seen from `ns`, at which it is over. */
+static inline uint64_t stamp_ns(const struct stamp *s, uint64_t ns) {
+	return ns - (((stamp_time(ns) - s->time) & 0xffffffffff) << STAMP_TIME_SHIFT);
 }
 
 #endif

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "tests/load/chat_json.h"
 #include "tests/load/heard.h"
 #include "tests/load/histogram.h"
 #include "tests/load/pace.h"
@@ -148,22 +149,78 @@ START_TEST(histograms_are_near) {
 END_TEST
 
 START_TEST(stamps_are_read_as_written) {
-	static const struct stamp stamps[] = { { 0 }, { 0xffffff, 0xffffff, 0xffffffffffff, 0xffffffffffff },
-		{ 0x123456, 0xabcdef, 0x0123456789ab, 0xfedcba987654 } };
-	uint8_t bytes[24];
+	static const struct stamp stamps[] = { { 0 }, { 0xfffff, 0xfffff, 0xffffffffff, 0xffffffffff },
+		{ 0x12345, 0xabcde, 0x0123456789, 0xfedcba9876 } };
+	uint8_t bytes[STAMP_BYTES];
 
 	for (size_t i = 0; i < ARRAY_LEN(stamps); i++) {
 		struct stamp got;
 
 		stamp_write(&stamps[i], bytes);
 		for (size_t k = 0; k < sizeof(bytes); k++)
-			ck_assert(bytes[k] >= 0x40 && bytes[k] < 0x80);
+			ck_assert(bytes[k] >= '<' && bytes[k] <= '[');
 		got = stamp_read(bytes);
 		ck_assert_uint_eq(got.run, stamps[i].run);
 		ck_assert_uint_eq(got.publisher, stamps[i].publisher);
 		ck_assert_uint_eq(got.message, stamps[i].message);
 		ck_assert_uint_eq(got.time, stamps[i].time);
 	}
+}
+END_TEST
+
+/* Seen from up to 19 hours later, also when the stamp's time has begun anew between. */
+START_TEST(stamps_have_their_time) {
+	uint64_t wrap = (uint64_t)1 << 46, times[] = { 0, 64, 12345 * 64, wrap - 64, wrap, wrap + 640, 100 * wrap };
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		struct stamp s = { .time = stamp_time(times[i]) };
+
+		ck_assert_uint_eq(stamp_ns(&s, times[i]), times[i]);
+		ck_assert_uint_eq(stamp_ns(&s, times[i] + 1000000), times[i]);
+		ck_assert_uint_eq(stamp_ns(&s, times[i] + wrap - 64), times[i]);
+	}
+}
+END_TEST
+
+#define LOGIN_OK \
+	"{\"type\":\"login_ok\",\"name\":\"a\\\"offset\\\":7\",\"epoch\":\"5s\\\\\",\"offset\":41,\"users\":[{\"offset\":3,\"type\":\"x\"},[]]," \
+	"\"count\":2,\"messages\":[{\"type\":\"chat\",\"offset\":40},{\"type\":\"chat\",\"message\":\"{\\\"type\\\":\\\"chat\\\"\"}],\"recovered\":true}"
+
+static const struct {
+	const char *object, *name, *value;
+} members[] = {
+	{ LOGIN_OK, "type", "login_ok" },
+	{ LOGIN_OK, "epoch", "5s\\\\" },
+	{ LOGIN_OK, "offset", "41" },
+	{ LOGIN_OK, "count", "2" },
+	{ LOGIN_OK, "recovered", "true" },
+	{ LOGIN_OK, "nothing", "" },
+	{ "{}", "a", "" },
+	{ "", "a", "" },
+	{ "{\"a", "a", "" },
+	{ "{\"a\"", "a", "" },
+	{ "{\"a\":", "a", "" },
+	{ "{\"a\":1", "a", "1" },
+	{ "{\"b\":[[}", "a", "" },
+	{ "{\"b\":]]},\"a\":2}", "a", "" },
+	{ "[1,2]", "a", "" },
+};
+
+START_TEST(members_of_the_chat) {
+	struct slice got = chat_json_member(slice_text(members[_i].object), members[_i].name);
+
+	ck_assert_msg(slice_eq_text(got, members[_i].value), "%s of %s: %.*s", members[_i].name, members[_i].object, SLICE_ARGS(got));
+}
+END_TEST
+
+START_TEST(flat_members_of_the_chat) {
+	struct slice chat = slice_text("{\"type\":\"chat\",\"message\":\"\\\"offset\\\":1 \",\"offset\":42}");
+
+	ck_assert_uint_eq(chat_json_number(chat_json_flat(chat, "\"offset\":")), 42);
+	ck_assert(slice_eq_text(chat_json_flat(chat, "\"message\":"), "\\\"offset\\\":1 "));
+	ck_assert_uint_eq(chat_json_flat(chat, "\"ref\":").len, 0);
+	ck_assert_uint_eq(chat_json_number(slice_text("x")), 0);
+	ck_assert_uint_eq(chat_json_count(chat_json_member(slice_text(LOGIN_OK), "messages"), "chat"), 2);
 }
 END_TEST
 
@@ -238,6 +295,9 @@ Suite *suite_load(void) {
 	tcase_add_test(t, paces_are_exact);
 	tcase_add_test(t, histograms_are_near);
 	tcase_add_test(t, stamps_are_read_as_written);
+	tcase_add_test(t, stamps_have_their_time);
+	tcase_add_loop_test(t, members_of_the_chat, 0, ARRAY_LEN(members));
+	tcase_add_test(t, flat_members_of_the_chat);
 	tcase_add_loop_test(t, what_is_heard, 0, ARRAY_LEN(hearings));
 	tcase_add_test(t, long_gaps_are_counted);
 	suite_add_tcase(s, t);
