@@ -3,16 +3,29 @@
 
 #include "common/base/mem.h"
 
+/* A link has a member, `count` times. */
+struct hold {
+	struct list in_holder;
+	struct holder *holder;
+	struct member *member;
+	struct hold *next;	/* of the member */
+	uint32_t count;
+};
+
 struct member {
 	struct htab_node node;
 	struct list in_room;
-	struct list holds;	/* empty: in its grace */
-	struct deadline grace;
-	struct presence *room;
+	union {
+		struct hold hold;	/* the first, and nearly always the only one */
+		struct deadline grace;	/* or it has none */
+	};
 	uint64_t number;
 	uint8_t token[IPC_KEY_BYTES];
-	uint32_t name_len, info_len;
-	uint8_t bytes[];	/* channel id (8), name, info; the first two are the key */
+	uint32_t info_len;
+	uint16_t name_len;
+	bool is_held;
+	struct presence *room;	/* the key: its bytes and the name */
+	uint8_t bytes[];	/* name, info */
 };
 
 /* A link, with all that it has. */
@@ -22,28 +35,20 @@ struct holder {
 	struct list holds;
 };
 
-/* This holder has this member, `count` times. */
-struct hold {
-	struct list in_member, in_holder;
-	struct member *member;
-	struct holder *holder;
-	uint32_t count;
-};
-
-enum { ID_BYTES = sizeof(uint64_t), RECORD_EXTRA_BYTES = 14 };
+enum { KEY_ROOM_BYTES = sizeof(struct presence *), RECORD_EXTRA_BYTES = 14 };
 
 static struct slice member_key(const struct htab_node *node) {
 	const struct member *m = htab_entry(node, const struct member, node);
 
-	return slice_of(m->bytes, ID_BYTES + m->name_len);
+	return slice_of((const uint8_t *)m + offsetof(struct member, room), KEY_ROOM_BYTES + m->name_len);
 }
 
 static struct slice member_name(const struct member *m) {
-	return slice_of(m->bytes + ID_BYTES, m->name_len);
+	return slice_of(m->bytes, m->name_len);
 }
 
 static struct slice member_info(const struct member *m) {
-	return slice_of(m->bytes + ID_BYTES + m->name_len, m->info_len);
+	return slice_of(m->bytes + m->name_len, m->info_len);
 }
 
 static struct slice holder_key(const struct htab_node *node) {
@@ -68,33 +73,32 @@ void presence_init(struct presence *p, uint64_t channel_id) {
 }
 
 static struct member *member_find(const struct presence_store *s, const struct presence *p, struct slice name) {
-	uint8_t key[ID_BYTES + PRESENCE_NAME_MAX];
+	uint8_t key[KEY_ROOM_BYTES + PRESENCE_NAME_MAX];
 	struct htab_node *node;
 
 	if (name.len == 0 || name.len > PRESENCE_NAME_MAX)
 		return NULL;
-	memcpy(key, &p->channel_id, ID_BYTES);
-	memcpy(key + ID_BYTES, name.ptr, name.len);
-	node = htab_find(&s->members, slice_of(key, ID_BYTES + name.len));
+	memcpy(key, &p, KEY_ROOM_BYTES);
+	memcpy(key + KEY_ROOM_BYTES, name.ptr, name.len);
+	node = htab_find(&s->members, slice_of(key, KEY_ROOM_BYTES + name.len));
 	return node != NULL ? htab_entry(node, struct member, node) : NULL;
 }
 
 static struct member *member_new(struct presence_store *s, struct presence *p, const struct ipc_member_add *add) {
-	struct member *m = mem_try_realloc(NULL, sizeof(*m) + ID_BYTES + add->member.len + add->info.len);
+	struct member *m = mem_try_alloc(sizeof(*m) + add->member.len + add->info.len);
 
 	if (m == NULL)
 		return NULL;
-	list_init(&m->holds);
+	m->is_held = false;
 	deadline_init(&m->grace);
 	m->room = p;
 	m->number = ++s->last_number;
 	memcpy(m->token, add->token, IPC_KEY_BYTES);
-	m->name_len = (uint32_t)add->member.len;
+	m->name_len = (uint16_t)add->member.len;
 	m->info_len = (uint32_t)add->info.len;
-	memcpy(m->bytes, &p->channel_id, ID_BYTES);
-	memcpy(m->bytes + ID_BYTES, add->member.ptr, add->member.len);
+	memcpy(m->bytes, add->member.ptr, add->member.len);
 	if (add->info.len > 0)
-		memcpy(m->bytes + ID_BYTES + add->member.len, add->info.ptr, add->info.len);
+		memcpy(m->bytes + add->member.len, add->info.ptr, add->info.len);
 	list_add_tail(&p->members, &m->in_room);
 	htab_add(&s->members, &m->node);
 	p->count++;
@@ -102,7 +106,8 @@ static struct member *member_new(struct presence_store *s, struct presence *p, c
 }
 
 static void member_unlink(struct presence_store *s, struct member *m) {
-	deadline_clear(&m->grace);
+	if (!m->is_held)
+		deadline_clear(&m->grace);
 	htab_remove(&s->members, &m->node);
 	list_remove(&m->in_room);
 	m->room->count--;
@@ -114,9 +119,27 @@ static void member_leave(struct presence_store *s, struct member *m) {
 	mem_free(m);
 }
 
+/* The first one's place is taken by another one, or by the grace. */
 static void hold_free(struct hold *h) {
-	list_remove(&h->in_member);
+	struct member *m = h->member;
+	struct hold *next = h->next, **at = &m->hold.next;
+
 	list_remove(&h->in_holder);
+	if (h == &m->hold && next == NULL) {
+		m->is_held = false;
+		deadline_init(&m->grace);
+		return;
+	}
+	if (h == &m->hold) {
+		*h = *next;
+		list_add_tail(&next->in_holder, &h->in_holder);
+		list_remove(&next->in_holder);
+		mem_free(next);
+		return;
+	}
+	while (*at != h)
+		at = &(*at)->next;
+	*at = next;
 	mem_free(h);
 }
 
@@ -147,14 +170,12 @@ static struct holder *holder_find_or_new(struct presence_store *s, uint64_t id) 
 }
 
 /* There are as many holders as processes at most, and nearly every member has one. */
-static struct hold *hold_find(const struct member *m, uint64_t holder) {
-	list_for_each(it, &m->holds) {
-		struct hold *h = list_entry(it, struct hold, in_member);
+static struct hold *hold_find(struct member *m, uint64_t holder) {
+	struct hold *h = m->is_held ? &m->hold : NULL;
 
-		if (h->holder->id == holder)
-			return h;
-	}
-	return NULL;
+	while (h != NULL && h->holder->id != holder)
+		h = h->next;
+	return h;
 }
 
 static void hold_add(struct presence_store *s, struct member *m, uint64_t holder) {
@@ -164,11 +185,19 @@ static void hold_add(struct presence_store *s, struct member *m, uint64_t holder
 		h->count++;
 		return;
 	}
-	h = mem_alloc(sizeof(*h));
+	if (m->is_held) {
+		h = mem_alloc(sizeof(*h));
+		h->next = m->hold.next;
+		m->hold.next = h;
+	} else {
+		deadline_clear(&m->grace);
+		m->is_held = true;
+		h = &m->hold;
+		h->next = NULL;
+	}
 	h->member = m;
 	h->holder = holder_find_or_new(s, holder);
 	h->count = 1;
-	list_add_tail(&m->holds, &h->in_member);
 	list_add_tail(&h->holder->holds, &h->in_holder);
 }
 
@@ -189,7 +218,6 @@ enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint6
 			return IPC_UNAVAILABLE;
 		*is_new = true;
 	}
-	deadline_clear(&m->grace);
 	hold_add(s, m, holder);
 	return IPC_OK;
 }
@@ -202,7 +230,7 @@ void presence_remove(struct presence_store *s, struct presence *p, uint64_t hold
 	if (h == NULL || --h->count > 0)
 		return;
 	hold_free(h);
-	if (list_is_empty(&m->holds))
+	if (!m->is_held)
 		member_orphaned(s, m, grace_ms, now_ms);
 }
 
@@ -216,7 +244,7 @@ void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t gr
 		struct member *m = h->member;
 
 		hold_free(h);
-		if (list_is_empty(&m->holds))
+		if (!m->is_held)
 			member_orphaned(s, m, grace_ms, now_ms);
 	}
 	htab_remove(&s->holders, &lost->node);
@@ -246,8 +274,8 @@ void presence_fini(struct presence_store *s, struct presence *p) {
 	while (!list_is_empty(&p->members)) {
 		struct member *m = list_entry(p->members.next, struct member, in_room);
 
-		while (!list_is_empty(&m->holds))
-			hold_free(list_entry(m->holds.next, struct hold, in_member));
+		while (m->is_held)
+			hold_free(&m->hold);
 		member_unlink(s, m);
 		mem_free(m);
 	}
