@@ -2,13 +2,15 @@
 import { charts, compare, endServer, grouped, idleBytes, median, options, report, row, say, startFloor, startHerold } from './harness.mjs';
 import { startPeer } from './peers.mjs';
 
+// They end when all are made.
+const CONNECT_ARGS = ['--connections=10000', '--at-once=64', '--seconds=60'];
 const UNIT = 'work per second of server CPU: median, and least to most of the rounds';
 
 const named = (server, name) => ({ ...server, name });
 const startTwoWorkers = async () => named(await startHerold('workers=2'), 'herold, 2 workers');
 
 // One after the other: what starts is not disturbed by what starts beside it.
-async function startAll(starts) {
+export async function startAll(starts) {
 	const servers = [];
 
 	for (const begin of starts)
@@ -16,7 +18,7 @@ async function startAll(starts) {
 	return servers;
 }
 
-const endAll = (servers) => Promise.all(servers.filter((server) => !server.missing).map(endServer));
+export const endAll = (servers) => Promise.all(servers.filter((server) => !server.missing).map(endServer));
 
 function bars(cell) {
 	return cell.servers.map(({ name, missing }) => {
@@ -27,7 +29,7 @@ function bars(cell) {
 	});
 }
 
-const chart = (title, log, cells) => charts.push({ title, unit: UNIT, log, groups: cells.map((cell) => ({ label: cell.title, bars: bars(cell) })) });
+const chart = (title, log, cells) => charts.push({ title, unit: UNIT, log, groups: cells.map((cell) => ({ label: cell.label, bars: bars(cell) })) });
 
 async function compareAndReport(servers, cells, title, ratioTo, log) {
 	for (const cell of cells)
@@ -42,10 +44,10 @@ async function compareAndReport(servers, cells, title, ratioTo, log) {
 export async function echoes() {
 	const servers = await startAll([startHerold, () => startFloor('floor', 'floor_echo'), () => startPeer('ws'), () => startPeer('Socket.IO')]);
 	const cells = [['64 bytes', 64], ['16 KiB', 16384]].map(([size, bytes]) => ({
-		title: `Echoes of ${size} on 64 connections, one under way on each`, mode: 'echo', args: ['--connections=64', `--bytes=${bytes}`],
+		title: `Echoes of ${size} on 64 connections, one under way on each`, label: size, mode: 'echo', args: ['--connections=64', `--bytes=${bytes}`],
 	}));
 
-	await compareAndReport(servers, cells, 'Echoes', 'floor', false);
+	await compareAndReport(servers, cells, 'Echoes on 64 connections', 'floor', false);
 }
 
 export async function fans() {
@@ -56,7 +58,14 @@ export async function fans() {
 		mode: 'broadcast', args: ['--connections=1000', '--bytes=128', '--publishers=16', `--under-way=${underWay}`],
 	}));
 
-	await compareAndReport(servers, cells, 'Deliveries', 'turn floor', true);
+	await compareAndReport(servers, cells, 'Deliveries of 128 bytes to 1,000 subscribers', 'turn floor', true);
+}
+
+export async function connects() {
+	const servers = await startAll([startHerold, () => startFloor('floor', 'floor_echo'), ...['ws', 'Socket.IO', 'nchan'].map((name) => () => startPeer(name))]);
+	const cells = [{ title: '10,000 connections made and upgraded, 64 at a time, each closed when it is open', label: '', mode: 'connect', args: CONNECT_ARGS }];
+
+	await compareAndReport(servers, cells, 'Connections', 'floor', false);
 }
 
 // [name, how it is started, options of the load]

@@ -1,5 +1,5 @@
 // harness - starting servers and loads on their cores, ending them, weighing them, and saying what came of it
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
@@ -15,7 +15,7 @@ export const { values: options } = parseArgs({ options: {
 	rounds: { type: 'string', default: '3' },
 	seconds: { type: 'string', default: '2' },
 	idle: { type: 'string', default: '10000' },
-	only: { type: 'string', default: 'echo,fan,compress,bytes,idle,tls,big,redis' },
+	only: { type: 'string', default: 'echo,fan,connects,latency,idle,compress,bytes,tls,big,redis,artillery' },
 	attack: { type: 'string', default: '' },
 	flood: { type: 'string', default: '' },
 	nice: { type: 'string', default: '19' },
@@ -156,8 +156,15 @@ export async function endServer(server) {
 /** How a generator is told where the server is. */
 const target = (generator, server) => generator === LOAD ? `ws://127.0.0.1:${server.port}` : `--port=${server.port}`;
 
-export function loadWith(generator, server, mode, ...args) {
-	const [program, all] = onCore(PINNED ? 1 : 0, generator, [mode, target(generator, server),
+/** What puts the load before everybody else, so that it is not late by itself; empty where that is not permitted. */
+export const REAL_TIME = spawnSync('chrt', ['--fifo', '1', 'true']).status === 0 ? ['chrt', '--fifo', '1'] : [];
+
+export const loadWith = (generator, server, mode, ...args) => runLoad([], generator, server, mode, args);
+export const loadInTime = (generator, server, mode, ...args) => runLoad(REAL_TIME, generator, server, mode, args);
+
+function runLoad(before, generator, server, mode, args) {
+	const [command, ...rest] = [...before, generator];
+	const [program, all] = onCore(PINNED ? 1 : 0, command, [...rest, mode, target(generator, server),
 		`--pids=${family(server.child.pid).join()}`, `--seconds=${options.seconds}`, '--json', ...args]);
 	try {
 		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
@@ -184,10 +191,10 @@ export async function compare(cells) {
 }
 
 /** Round by round: what slows the machine down slows both. */
-const ratio = (cell, name, to) => median(cell.results[name].map((r, i) => r.per_cpu_second / cell.results[to][i].per_cpu_second));
+export const ratio = (results, name, to, field) => median(results[name].map((r, i) => r[field] / results[to][i][field]));
 
 export function row(...columns) {
-	const widths = [34, -14, -22, -13, -11, -11, -11];
+	const widths = [34, -14, -22, -13, -11, -11, -11, -11];
 	say(columns.map((text, at) => widths[at] < 0 ? String(text).padStart(-widths[at]) : String(text).padEnd(widths[at])).join(' ').trimEnd());
 }
 
@@ -205,8 +212,8 @@ export function report(cell, ratioTo) {
 		const results = cell.results[name];
 		const rates = results.map((r) => r.per_cpu_second);
 
-		row(name, grouped(median(rates)), `${grouped(Math.min(...rates))}..${grouped(Math.max(...rates))}`, ratio(cell, name, ratioTo).toFixed(2),
-			`${ratio(cell, base, name).toFixed(2)} x`, grouped(median(results.map((r) => r.per_second))),
+		row(name, grouped(median(rates)), `${grouped(Math.min(...rates))}..${grouped(Math.max(...rates))}`, ratio(cell.results, name, ratioTo, 'per_cpu_second').toFixed(2),
+			`${ratio(cell.results, base, name, 'per_cpu_second').toFixed(2)} x`, grouped(median(results.map((r) => r.per_second))),
 			(median(results.map((r) => r.p99_us)) / 1000).toFixed(1));
 	}
 }

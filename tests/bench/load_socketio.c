@@ -19,14 +19,15 @@
 #include "tests/load/histogram.h"
 #include "tests/load/procs.h"
 
-enum { EVENTS = 512, READ_BYTES = 256 * 1024, STARTING_MAX = 64, SLOTS_MAX = 1024, STAMP = 16, CONNECTIONS_MAX = 19900,
+enum { EVENTS = 512, READ_BYTES = 256 * 1024, SLOTS_MAX = 1024, STAMP = 16, CONNECTIONS_MAX = 19900,
 	MESSAGE_MAX = 1 << 20, WARMUP_MS = 300, STALL_SECONDS = 10 };
 
 static const char usage[] =
 	"usage: load_socketio echo|broadcast|idle|connect [option]...\n"
 	"The server sends the event \"echo\" back, and the event \"message\" to all. See herold-load for what the loads are.\n"
 	"      --port=PORT         of 127.0.0.1 (8080)\n"
-	"      --connections=N     (64); of connect: that are being made at a time\n"
+	"      --connections=N     (64); connect makes so many, each of which is closed when it has joined, or as many as the time allows\n"
+	"      --at-once=N         that are being made at a time (64)\n"
 	"      --bytes=N           of a message (64)\n"
 	"      --publishers=N      (16)\n"
 	"      --under-way=N       messages of broadcast at a time (16)\n"
@@ -53,7 +54,7 @@ struct slot {
 
 static struct load {
 	enum mode mode;
-	long port, connections, bytes, publishers, under_way, rate, seconds;
+	long port, connections, bytes, publishers, under_way, rate, at_once, seconds;
 	struct pids pids;
 	int epoll;
 	struct client *client; /* owned */
@@ -64,7 +65,7 @@ static struct load {
 	uint32_t next_publisher, started, open;
 	uint64_t messages, sent, sent_in_warmup, began_ns, until_ns;
 	struct histogram times, late;
-} load = { .port = 8080, .connections = 64, .bytes = 64, .publishers = 16, .under_way = 16, .seconds = 2 };
+} load = { .port = 8080, .connections = 64, .bytes = 64, .publishers = 16, .under_way = 16, .at_once = 64, .seconds = 2 };
 
 NORETURN static void die(const char *what, const char *why) {
 	fprintf(stderr, "load_socketio: %s: %s\n", what, why);
@@ -223,8 +224,10 @@ static bool joined(struct client *c) {
 	load.messages++;
 	histogram_add(&load.times, now_ns() - c->sent_ns);
 	end_one(c);
-	start_one(c);
-	c->sent_ns = now_ns();
+	if (load.started < (uint32_t)load.connections) {
+		c->sent_ns = now_ns();
+		start_one(c);
+	}
 	return false;
 }
 
@@ -346,7 +349,7 @@ static void open_all(void) {
 	while (load.mode == IDLE ? load.messages < (uint64_t)load.connections : load.open < (uint32_t)load.connections) {
 		uint64_t before = load.open + load.messages;
 
-		while (load.started < (uint32_t)load.connections && load.started - load.open < STARTING_MAX)
+		while (load.started < (uint32_t)load.connections && load.started - load.open < (uint32_t)load.at_once)
 			start_one(&load.client[load.started]);
 		turn(100000000);
 		if (load.open + load.messages != before)
@@ -373,7 +376,7 @@ static void run_for(uint64_t ns) {
 	uint64_t now = now_ns(), until = now + ns, latest = now, came = load.messages;
 
 	load.until_ns = until;
-	for (; now < until; now = now_ns()) {
+	for (; now < until && !(load.mode == CONNECT && load.messages == (uint64_t)load.connections); now = now_ns()) {
 		turn(load.rate > 0 ? send_due() : 100000000);
 		if (load.messages != came)
 			latest = now;
@@ -409,7 +412,8 @@ static void measure(void) {
 
 	load.began_ns = now_ns();
 	load.sent_in_warmup = UINT64_MAX;
-	run_for(WARMUP_MS * 1000000ULL);
+	if (load.mode != CONNECT)
+		run_for(WARMUP_MS * 1000000ULL);
 	load.sent_in_warmup = load.sent;
 	load.messages = 0;
 	load.times = load.late = (struct histogram){ 0 };
@@ -432,7 +436,7 @@ static void run(void) {
 	char ignored[64];
 
 	if (load.mode == CONNECT) {
-		for (uint32_t i = 0; i < (uint32_t)load.connections; i++) {
+		for (uint32_t i = 0; i < (uint32_t)load.at_once && i < (uint32_t)load.connections; i++) {
 			load.client[i].sent_ns = now_ns();
 			start_one(&load.client[i]);
 		}
@@ -465,6 +469,7 @@ static void read_options(int argc, char **argv) {
 		{ "publishers", &load.publishers, 1, CONNECTIONS_MAX },
 		{ "under-way", &load.under_way, 1, SLOTS_MAX },
 		{ "rate", &load.rate, 1, 10000000 },
+		{ "at-once", &load.at_once, 1, CONNECTIONS_MAX },
 		{ "seconds", &load.seconds, 1, 60 },
 	};
 	enum { PIDS = ARRAY_LEN(numbers), JSON };

@@ -5,50 +5,24 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { BUILD, LOAD, startServer } from './harness.mjs';
+import { BUILD, startServer } from './harness.mjs';
+import { install, version } from './packages.mjs';
 
 const SOURCES = path.join(import.meta.dirname, 'peers');
 const DIR = path.join(BUILD, 'peers');
 const NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so';
-const FILES = fs.readdirSync(SOURCES);
-
-const problem = (error) => String(error.stderr || error.message).trim().split('\n')[0];
-
-// Installed in build/, once for each state of the lock file.
-function installPackages() {
-	const lock = fs.readFileSync(path.join(SOURCES, 'package-lock.json'), 'utf8');
-	const installed = path.join(DIR, 'installed.json');
-
-	fs.mkdirSync(DIR, { recursive: true });
-	for (const file of FILES)
-		fs.copyFileSync(path.join(SOURCES, file), path.join(DIR, file));
-	if (fs.existsSync(installed) && fs.readFileSync(installed, 'utf8') === lock)
-		return;
-	execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts'], { cwd: DIR, timeout: 120000, stdio: ['ignore', 'ignore', 'pipe'] });
-	fs.writeFileSync(installed, lock);
-}
 
 let packages;
+const packagesProblem = () => packages ??= install(SOURCES, DIR);
 
-function packagesProblem() {
-	if (packages === undefined) {
-		try {
-			installPackages();
-			packages = '';
-		} catch (error) {
-			packages = `not installed (${problem(error)})`;
-		}
-	}
-	return packages;
-}
-
-const version = (name) => JSON.parse(fs.readFileSync(path.join(DIR, 'node_modules', name, 'package.json'), 'utf8')).version;
 const startNode = (name, file, paths) => startServer(name, process.execPath, (port) => [path.join(DIR, file), String(port)], paths);
 
 async function startWs() {
 	const missing = packagesProblem();
 
-	return missing ? { name: 'ws', missing } : { ...await startNode('ws', 'ws.mjs', ['/echo']), about: `ws ${version('ws')} on Node.js ${process.version}` };
+	if (missing)
+		return { name: 'ws', missing };
+	return { ...await startNode('ws', 'ws.mjs', ['/echo']), about: `ws ${version(DIR, 'ws')} on Node.js ${process.version}` };
 }
 
 async function startSocketIo() {
@@ -58,7 +32,7 @@ async function startSocketIo() {
 		return { name: 'Socket.IO', missing };
 	return {
 		...await startNode('Socket.IO', 'socketio.mjs', ['/socket.io/?EIO=4&transport=websocket']),
-		load: path.join(BUILD, 'load_socketio'), about: `Socket.IO ${version('socket.io')} on Node.js ${process.version}`,
+		load: path.join(BUILD, 'load_socketio'), about: `Socket.IO ${version(DIR, 'socket.io')} on Node.js ${process.version}`,
 	};
 }
 

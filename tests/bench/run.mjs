@@ -6,13 +6,15 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
+import { artillery } from './artillery.mjs';
 import { attacks } from './attacks.mjs';
 import { bigBesideSmall } from './big.mjs';
-import { echoes, fans, idle } from './comparison.mjs';
+import { connects, echoes, fans, idle } from './comparison.mjs';
 import { compression } from './compression.mjs';
 import { floods } from './floods.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
 import { bytes } from './inside.mjs';
+import { latency } from './latency.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
 import { overTls } from './tls.mjs';
@@ -26,7 +28,10 @@ function where() {
 say(`Herold's bench: ${where()}`);
 if (!PINNED)
 	say('One core only: server and load share it.');
-const SECTIONS = { echo: echoes, fan: fans, compress: compression, bytes, idle, tls: overTls, big: bigBesideSmall, redis: overRedis, attacks, floods };
+const SECTIONS = {
+	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
+	attacks, floods,
+};
 
 for (const name of options.only.split(',')) {
 	if (!Object.hasOwn(SECTIONS, name))
