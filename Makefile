@@ -109,6 +109,11 @@ $(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN
 $(BIN)/bench_bytes: $(BUILD)/tests/bench/bytes.o $(BUILD)/server/ws/ws_frame.o $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
+# Put before the programs, to count what they call.
+build/count_calls.so: tests/bench/count_calls.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) -std=c11 -D_GNU_SOURCE -O2 -fPIC -shared $(WARNINGS) $(WERROR) -o $@ $<
+
 # A library, so that a target has no more in it than it calls, and may stand in for what is below it.
 $(BUILD)/fuzzed.a: $(FUZZ_HELP_OBJ) $(SERVER_OBJ) $(BUILD)/broker/redis/redis_payload.o $(COMMON_OBJ)
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
@@ -163,7 +168,7 @@ test: deps-test ## install what testing needs, build, and run every test (what C
 unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 	@tests/unit/run $(BUILD)/unit $(BUILD)/suites.tbl $(SUITE)
 
-e2e: all tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
+e2e: all build/count_calls.so tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
 
 stories: all tests/e2e/node_modules/.package-lock.json ## the stories about Redis at full length, with at least 100,000 messages; not a part of test
@@ -190,7 +195,7 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	tests/fuzz/coverage
 
 bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio build/bench_bytes
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio build/bench_bytes build/count_calls.so
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree

@@ -20,6 +20,7 @@ enum {
 	LARGE_DOUBLINGS = 6,
 	CLASSES = SMALL_CLASSES + LARGE_STEPS * LARGE_DOUBLINGS,
 	STOCK_MOST = 64 << 10,
+	NEAR_CLASSES = 4,
 };
 
 /* A sanitizer, which tells of blocks used after they were given back, needs to see them go. */
@@ -75,6 +76,17 @@ static void *stock_take(unsigned c) {
 	stock.first[c] = s->next;
 	stock.bytes -= class_bytes(c);
 	return s;
+}
+
+/* Rather one that is somewhat larger than a new one. */
+static void *stock_take_near(unsigned c) {
+	for (unsigned i = c; i < CLASSES && i < c + NEAR_CLASSES; i++) {
+		void *block = stock_take(i);
+
+		if (block != NULL)
+			return block;
+	}
+	return NULL;
 }
 
 /* False: it is none for the stock. malloc may have given some more than was asked for. */
@@ -158,7 +170,7 @@ void *mem_try_alloc(size_t bytes) {
 		unsigned c = class_for(bytes);
 
 		bytes = class_bytes(c);
-		ptr = stock_take(c);
+		ptr = stock_take_near(c);
 	}
 	if (ptr == NULL)
 		ptr = malloc(bytes > 0 ? bytes : 1);
