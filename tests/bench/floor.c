@@ -15,6 +15,7 @@
 #include "common/base/codec.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
+#include "server/ws/ws_frame.h"
 
 enum { EVENTS = 1024, READ_BYTES = 256 * 1024 };
 
@@ -91,21 +92,6 @@ static void upgrade(int fd, struct slice request) {
 	floor_open[floor_open_count++] = fd;
 }
 
-static void unmask(uint8_t *payload, size_t len, const uint8_t mask[4]) {
-	uint64_t eight, key;
-	size_t i;
-
-	memcpy(&key, mask, 4);
-	memcpy((uint8_t *)&key + 4, mask, 4);
-	for (i = 0; len - i >= sizeof(eight); i += sizeof(eight)) {
-		memcpy(&eight, payload + i, sizeof(eight));
-		eight ^= key;
-		memcpy(payload + i, &eight, sizeof(eight));
-	}
-	for (; i < len; i++)
-		payload[i] ^= mask[i & 3];
-}
-
 /* Takes one masked frame off the front; false when it is not complete. */
 static bool take_frame(int fd, uint8_t **at, size_t *left, floor_message_fn message) {
 	uint8_t *p = *at, *mask;
@@ -126,7 +112,7 @@ static bool take_frame(int fd, uint8_t **at, size_t *left, floor_message_fn mess
 		return false;
 	*at = mask + 4 + len;
 	*left -= head + 4 + len;
-	unmask(mask + 4, len, mask);
+	ws_unmask(mask + 4, len, mask, 0);
 	/* The head without a mask, moved up to the payload. */
 	p[1] &= 0x7f;
 	memmove(p + 4, p, head);
