@@ -18,6 +18,7 @@ export const { values: options } = parseArgs({ options: {
 	only: { type: 'string', default: 'echo,fan,connects,latency,idle,compress,bytes,tls,big,redis,artillery' },
 	attack: { type: 'string', default: '' },
 	flood: { type: 'string', default: '' },
+	growth: { type: 'string', default: '' },
 	nice: { type: 'string', default: '19' },
 	herold: { type: 'string', default: path.join(BUILD, 'herold') },
 } });

@@ -12,6 +12,7 @@ import { bigBesideSmall } from './big.mjs';
 import { connects, echoes, fans, idle } from './comparison.mjs';
 import { compression } from './compression.mjs';
 import { floods } from './floods.mjs';
+import { growth } from './growth.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
 import { bytes } from './inside.mjs';
 import { latency } from './latency.mjs';
@@ -30,7 +31,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods,
+	attacks, floods, growth,
 };
 
 for (const name of options.only.split(',')) {
