@@ -1,8 +1,8 @@
 /*
  * wheel - lazily checked deadlines, one per object
  *
- * Why not one timer of the loop each: a deadline that is postponed with every received byte costs an assignment here, and 24 bytes
- * instead of a place among all others. A deadline fires up to WHEEL_TICK_MS late, never early. Pure: the time is an argument.
+ * Why not one libevent timer each: a deadline that is postponed with every received byte costs an assignment here, and 24 bytes
+ * instead of a heap entry. A deadline fires up to WHEEL_TICK_MS late, never early. Pure: the time is an argument.
  */
 #ifndef COMMON_BASE_WHEEL_H
 #define COMMON_BASE_WHEEL_H

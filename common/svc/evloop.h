@@ -1,36 +1,32 @@
 /*
  * evloop - the event loop of a process: descriptors, timers, signals, the end of a turn
  *
- * A turn: wait, call for all that is ready, then for the timers that are due, then the end-of-turn function, where queues are flushed
- * and closed objects are freed. Nothing is freed inside a callback.
+ * The one place that knows libevent. libevent 2.1 has no hook before it blocks, and a low-priority event starves under
+ * load; so a turn is event_base_loop(EVLOOP_ONCE) followed by the end-of-turn function, where queues are flushed and closed
+ * objects are freed. Nothing is freed inside a callback.
  * One loop per process, made after fork.
  */
 #ifndef COMMON_SVC_EVLOOP_H
 #define COMMON_SVC_EVLOOP_H
 
-#include "common/base/list.h"
+#include <event2/event_struct.h>
+
+#include "common/base/base.h"
 
 struct evloop;
 
-enum { EVLOOP_READ = 0x02, EVLOOP_WRITE = 0x04 };
+enum { EVLOOP_READ = 0x02, EVLOOP_WRITE = 0x04 };	/* EV_READ, EV_WRITE */
 
 /* ready: EVLOOP_READ, EVLOOP_WRITE or both. */
 typedef void (*evloop_io_fn)(int fd, short ready, void *arg);
 typedef void (*evloop_fn)(void *arg);
 
-/* Embedded by their users, zeroed before their first use; what is in there is the loop's. */
+/* Embedded by their users; the body is libevent's and nobody else's business. */
 struct evloop_io {
-	struct evloop *loop;	/* NULL: was never started */
-	evloop_io_fn fn;
-	void *arg;
-	int fd;
-	uint16_t place;		/* among the events of this turn that are still to be called for, from 1; 0: none */
-	uint16_t want;
+	struct event event;
 };
 struct evloop_timer {
-	struct evloop *loop;
-	struct list link;	/* among those that run, by due_us */
-	uint64_t due_us;
+	struct event event;
 	evloop_fn fn;
 	void *arg;
 };

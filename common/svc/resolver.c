@@ -16,7 +16,7 @@
 #include "common/base/slice.h"
 
 /* What the second kind of addresses may take longer than the first: servers that are silent about AAAA exist. */
-enum { SKEW_MS = 200, HOSTS_LINE_MAX = 1024, DNS_TURN_MS = 5 };
+enum { SKEW_MS = 200, HOSTS_LINE_MAX = 1024 };
 
 enum question_state { QUESTION_NEW = 0, QUESTION_ASKED, QUESTION_ANSWERED };
 
@@ -44,12 +44,9 @@ struct resolver {
 	struct evloop *loop;
 	const char *hosts, *resolv_conf;
 	struct evloop_timer work;	/* begins, answers and frees: never inside an ask or a callback of evdns */
-	struct event_base *base;	/* evdns's own loop, which turns while something is asked */
-	struct evloop_timer turn;
 };
 
 static void on_work(void *arg);
-static void on_turn(void *arg);
 
 static void be_quiet(int is_warning UNUSED, const char *text UNUSED) {
 }
@@ -61,9 +58,6 @@ struct resolver *resolver_new(struct evloop *loop) {
 	resolver_use_files(r, "/etc/hosts", "/etc/resolv.conf");
 	list_init(&r->questions);
 	evloop_timer_init(loop, &r->work, on_work, r);
-	evloop_timer_init(loop, &r->turn, on_turn, r);
-	event_set_mem_functions(mem_try_alloc, mem_try_realloc, mem_free);
-	r->base = event_base_new();
 	/* Who decides what becomes of a failed question logs it. */
 	evdns_set_log_fn(be_quiet);
 	return r;
@@ -89,9 +83,6 @@ void resolver_free(struct resolver **r) {
 	list_for_each_safe(it, &(*r)->questions)
 		question_free(list_entry(it, struct resolver_question, link));
 	evloop_timer_stop(&(*r)->work);
-	evloop_timer_stop(&(*r)->turn);
-	if ((*r)->base != NULL)
-		event_base_free((*r)->base);
 	mem_free(*r);
 	*r = NULL;
 }
@@ -228,8 +219,7 @@ static void ask_servers(struct resolver_question *q) {
 	bool v4, v6;
 
 	q->why = "no name server is configured";
-	if (q->resolver->base != NULL)
-		q->dns = evdns_base_new(q->resolver->base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	q->dns = evdns_base_new(event_get_base(&q->skew.event), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (q->dns == NULL)
 		return;
 	/* What it complains of, apart from having no server, is not worth failing for. */
@@ -244,19 +234,6 @@ static void ask_servers(struct resolver_question *q) {
 		q->v4.handle = evdns_base_resolve_ipv4(q->dns, q->name, 0, on_dns, &q->v4);
 	if (v6)
 		q->v6.handle = evdns_base_resolve_ipv6(q->dns, q->name, 0, on_dns, &q->v6);
-	evloop_timer_start(&q->resolver->turn, 0);
-}
-
-/* While anything is asked. */
-static void on_turn(void *arg) {
-	struct resolver *r = arg;
-	bool is_asked = false;
-
-	event_base_loop(r->base, EVLOOP_NONBLOCK);
-	list_for_each(it, &r->questions)
-		is_asked = is_asked || list_entry(it, struct resolver_question, link)->dns != NULL;
-	if (is_asked)
-		evloop_timer_start(&r->turn, DNS_TURN_MS);
 }
 
 /* --- the order of things --- */
@@ -278,15 +255,13 @@ static void deliver(struct resolver_question *q) {
 	fn(q->arg, all.count > 0 ? &all : NULL, all.count > 0 ? NULL : q->why);
 }
 
-/* What is still asked for nobody: its callbacks come now, and then it may be freed. */
+/* What is still asked for nobody: its callbacks come, and then it may be freed. */
 static void end(struct resolver_question *q) {
 	evloop_timer_stop(&q->skew);
 	if (q->v4.handle != NULL)
 		evdns_cancel_request(q->dns, q->v4.handle);
 	if (q->v6.handle != NULL)
 		evdns_cancel_request(q->dns, q->v6.handle);
-	if (q->dns != NULL)
-		event_base_loop(q->resolver->base, EVLOOP_NONBLOCK);
 	if (q->v4.handle == NULL && q->v6.handle == NULL)
 		question_free(q);
 }

@@ -20,7 +20,7 @@
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
 /* Descriptors that a worker opens itself: of the event loop 3, control, link, what memory is watched with, and the spare one to refuse
  * newcomers with. */
-enum { WORKER_OWN_FILES = 5 };
+enum { WORKER_OWN_FILES = 7 };
 
 /* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
  * only waiting for the last children. */

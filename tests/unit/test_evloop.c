@@ -1,7 +1,6 @@
 /* test_evloop - turns, wants that change, stops inside callbacks, timers */
 #include <check.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/svc/evloop.h"
@@ -128,7 +127,8 @@ START_TEST(timers_fire_once) {
 	evloop_timer_start(&timer, 20);
 	evloop_run(loop);
 	ck_assert_int_eq(fired, 1);
-	ck_assert_uint_ge(evloop_now_ms(loop) - start, 19);
+	/* libevent's coarse clock may be a kernel tick behind. */
+	ck_assert_uint_ge(evloop_now_ms(loop) - start, 15);
 	ck_assert_uint_lt(evloop_now_ms(loop) - start, 5000);
 	evloop_timer_start(&timer, 0);
 	evloop_timer_stop(&timer);
