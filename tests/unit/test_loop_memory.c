@@ -65,6 +65,7 @@ START_TEST(growing) {
 }
 END_TEST
 
+Suite *suite_loop_memory(void);
 Suite *suite_loop_memory(void) {
 	TCase *t = tcase_create("loop_memory");
 	Suite *s = suite_create("loop_memory");
