@@ -64,7 +64,7 @@ LOAD_OBJ := $(call objects,$(wildcard tests/load/*.c))
 # Of the load, what other tools measure with.
 LOAD_MEASURE_OBJ := $(BUILD)/tests/load/histogram.o $(BUILD)/tests/load/procs.o
 # And what its unit tests test.
-LOAD_PURE_OBJ := $(patsubst %,$(BUILD)/tests/load/%.o,chat_json heard histogram target)
+LOAD_PURE_OBJ := $(patsubst %,$(BUILD)/tests/load/%.o,chat_json heard histogram target waiting)
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)

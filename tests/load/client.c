@@ -258,6 +258,14 @@ static void shake_hands(struct clients *all, struct client *c) {
 		client_fail(all, c, "TLS", "TLS: %s", tls_problem(c->tls));
 }
 
+static void count_retransmits(struct process *me, int fd) {
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
+		me->n.syn_retransmits += info.tcpi_total_retrans;
+}
+
 static void connected(struct clients *all, struct client *c) {
 	socklen_t size = sizeof(int);
 	int error = 0;
@@ -267,6 +275,8 @@ static void connected(struct clients *all, struct client *c) {
 			error == ECONNREFUSED ? ": no server listens there" : "");
 		return;
 	}
+	if (all->on.counts_retransmits)
+		count_retransmits(all->me, c->fd);
 	watch(all, c, EPOLL_CTL_MOD, EPOLLIN);
 	if (!all->o->target.is_tls) {
 		ask(all, c);

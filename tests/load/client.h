@@ -48,6 +48,7 @@ struct client_events {
 	void (*on_gone)(struct clients *all, struct client *c); /* never opened, or lost; or NULL */
 	bool wants_text;
 	bool compares; /* what comes must be the message, byte for byte */
+	bool counts_retransmits; /* of SYNs */
 };
 
 struct clients {
@@ -55,6 +56,7 @@ struct clients {
 	struct client *client;
 	uint32_t count, started;
 	uint32_t first;	/* number of the first one among those of all processes */
+	uint32_t retry_after; /* seconds, if the last one that was refused was told so */
 	uint64_t now;	/* when the last bytes were received */
 	const struct options *o;
 	struct shared *shared;

@@ -2,11 +2,12 @@
 #include "tests/load/client_read.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #include "common/base/mem.h"
 
 enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
-enum { CONTROL_MAX = sizeof(((struct part *)0)->control), RESPONSE_MAX = 8192 };
+enum { CONTROL_MAX = sizeof(((struct part *)0)->control), RESPONSE_MAX = 8192, RETRY_MAX = 600 };
 
 /* That of the key which all requests have. */
 #define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -17,7 +18,23 @@ void part_free(struct part *p) {
 	mem_free(p);
 }
 
-/* "connection 5: the server answered 429 Too Many Requests: .." */
+/* Of the answer's head, which ends with the last header's line end. 0: it does not say. */
+static uint32_t retry_after(struct slice head) {
+	static const char name[] = "\r\nretry-after:";
+	uint64_t seconds = 0;
+
+	for (size_t i = 0; i + sizeof(name) - 1 < head.len; i++) {
+		struct slice rest = slice_skip(head, i + sizeof(name) - 1);
+		const uint8_t *end = memchr(rest.ptr, '\r', rest.len);
+
+		if (strncasecmp((const char *)head.ptr + i, name, sizeof(name) - 1) == 0 && end != NULL &&
+			slice_to_u64(slice_trim(slice_of(rest.ptr, (size_t)(end - rest.ptr))), &seconds))
+			break;
+	}
+	return seconds < RETRY_MAX ? (uint32_t)seconds : RETRY_MAX;
+}
+
+/* "connection 5: the server does not upgrade /ws but answers 429 Too Many Requests: .." */
 static void refused(struct clients *all, struct client *c, struct slice head, struct slice body) {
 	const uint8_t *end = memchr(head.ptr, '\r', head.len), *body_end = memchr(body.ptr, '\n', body.len);
 	struct slice line = end != NULL ? slice_of(head.ptr, (size_t)(end - head.ptr)) : head;
@@ -30,6 +47,7 @@ static void refused(struct clients *all, struct client *c, struct slice head, st
 		line = slice_skip(line, 9);
 	}
 	line.len = line.len < 80 ? line.len : 80;
+	all->retry_after = retry_after(head);
 	client_fail(all, c, cause, "the server does not upgrade %s but answers \"%.*s\"%s%.*s", all->o->target.path, SLICE_ARGS(line),
 		body.len > 0 ? ": " : "", SLICE_ARGS(body));
 }
@@ -66,7 +84,7 @@ static struct slice upgraded(struct clients *all, struct client *c, struct part 
 	buf_fini(&p->text);
 	c->state = CLIENT_OPEN;
 	c->was_open = true;
-	all->me->n.opened++;
+	all->me->n.opened += c->comes_back ? 0 : 1;
 	all->on.on_open(all, c);
 	return slice_skip(s, s.len - rest.len);
 }

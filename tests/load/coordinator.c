@@ -278,7 +278,8 @@ static void end_processes(void) {
 }
 
 static int judge(const struct results *r) {
-	bool is_bad = r->n.refused + r->n.lost > (uint64_t)run.o->lost_ok || r->n.missing > 0 || r->n.duplicates > 0;
+	bool is_bad = r->n.refused + r->n.lost > (uint64_t)run.o->lost_ok || r->n.missing > 0 || r->n.duplicates > 0 ||
+		      r->n.unanswered > 0 || r->n.not_back > 0;
 
 	/* The first sentence is worth more than a count. */
 	if (run.s->problem[0] != '\0')

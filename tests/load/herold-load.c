@@ -2,7 +2,8 @@
 #include "common/base/mem.h"
 #include "tests/load/coordinator.h"
 
-const struct scenario *const scenarios[] = { &scenario_echo, &scenario_broadcast, &scenario_chat, &scenario_idle, &scenario_connect, NULL };
+const struct scenario *const scenarios[] = { &scenario_echo, &scenario_broadcast, &scenario_chat, &scenario_idle,
+	&scenario_connect, &scenario_reconnect, NULL };
 
 int main(int argc, char **argv) {
 	static struct options options;

@@ -53,9 +53,10 @@ static void set_up(struct load *l, const struct options *o, struct shared *s, ui
 	l->publisher_count = (uint32_t)share_count((uint64_t)o->publishers, parts, at);
 	l->under_way = l->publisher_count > 0 ? (uint32_t)share_count((uint64_t)o->under_way, publishing, at) : 0;
 	clients_init(&l->clients, (uint32_t)share_first(connections, parts, at), (uint32_t)share_count(connections, parts, at));
-	if (o->publishers > 0)
-		load_mark_publishers(l);
+	l->staying = l->clients.count - (uint32_t)share_count((uint64_t)o->cut, parts, at);
 	o->scenario->begin(l);
+	if (l->publisher_count > 0)
+		load_mark_publishers(l);
 	for (uint32_t i = 0; i < l->clients.count; i++)
 		l->clients.client[i].offers_deflate = o->compress && !l->clients.client[i].is_publisher;
 }

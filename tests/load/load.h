@@ -14,6 +14,7 @@ struct load {
 	uint32_t at;		/* which of the processes */
 	uint32_t process_count;
 	uint32_t publisher_first, publisher_count; /* those here, among all */
+	uint32_t staying;	/* clients among which publishers stand: all but the last ones, which are cut off */
 	uint32_t under_way;	/* messages under way at a time, of this process */
 	uint64_t drain_until_ns;
 	struct clients clients;
@@ -25,7 +26,7 @@ NORETURN void load_process(const struct options *o, struct shared *s, uint32_t a
 
 /* The k-th publisher of this process. They stand evenly among the others: neither the first nor the last whom a server gets to. */
 static inline struct client *load_publisher(struct load *l, uint32_t k) {
-	return &l->clients.client[(uint64_t)k * l->clients.count / l->publisher_count];
+	return &l->clients.client[(uint64_t)k * l->staying / l->publisher_count];
 }
 
 /* Marks them; their `number` is that among all publishers. */

@@ -92,6 +92,7 @@ static long default_number(const struct scenario *s, const char *name) {
 		{ "warmup-ms", 300 },
 		{ "backoff-ms", 500 },
 		{ "rooms", s->defaults.rooms },
+		{ "rate", s->defaults.rate },
 		{ "stats-interval", 1 },
 	};
 
@@ -225,6 +226,8 @@ static void set_defaults(struct options *o) {
 	}
 	if (o->publishers > o->connections)
 		o->publishers = o->connections;
+	if (o->cut == 0 && o->scenario->id == RECONNECT)
+		o->cut = o->connections / 2;
 	if (o->room_prefix == NULL)
 		o->room_prefix = "load-";
 	o->progress = o->progress || isatty(STDERR_FILENO);

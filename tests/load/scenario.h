@@ -14,7 +14,7 @@ struct options;
 
 /* What holds for options that are not given; 0: they have to be, or are not there. */
 struct defaults {
-	long connections, bytes, publishers, under_way, at_once, rooms;
+	long connections, bytes, publishers, under_way, at_once, rooms, rate;
 };
 
 struct scenario {
@@ -34,7 +34,8 @@ struct scenario {
 	void (*finish)(struct load *l);			/* counts what is missing, and frees */
 };
 
-extern const struct scenario scenario_echo, scenario_broadcast, scenario_chat, scenario_idle, scenario_connect;
+extern const struct scenario scenario_echo, scenario_broadcast, scenario_chat, scenario_idle, scenario_connect,
+	scenario_reconnect;
 
 /* In the order of --help; ends with NULL. */
 extern const struct scenario *const scenarios[];

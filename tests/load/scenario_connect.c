@@ -1,26 +1,15 @@
 /* scenario_connect - a storm of handshakes */
-#include <netinet/tcp.h>
-
 #include "tests/load/load.h"
 #include "tests/load/share.h"
 
 /* Of a client here: mark, when its connecting began or was due. */
 static uint64_t under_way, settled;
 
-static void count_retransmits(struct process *me, int fd) {
-	struct tcp_info info;
-	socklen_t size = sizeof(info);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0)
-		me->n.syn_retransmits += info.tcpi_total_retrans;
-}
-
 static void on_open(struct clients *all, struct client *c) {
 	struct load *l = all->arg;
 
 	l->me->n.messages++;
 	histogram_add(&l->me->times[HISTOGRAM_TIMES], all->now - c->mark);
-	count_retransmits(l->me, c->fd);
 	client_ready(all, c);
 	under_way--;
 	settled++;
@@ -43,7 +32,8 @@ static void on_message(struct clients *all, struct client *c, struct slice text)
 }
 
 static void begin(struct load *l) {
-	l->clients.on = (struct client_events){ .on_open = on_open, .on_message = on_message, .on_gone = on_gone };
+	l->clients.on = (struct client_events){ .on_open = on_open, .on_message = on_message, .on_gone = on_gone,
+		.counts_retransmits = true };
 }
 
 static void run(struct load *l) {

@@ -65,6 +65,7 @@ struct shared {
 	_Atomic uint64_t began_ns, from_ns, until_ns; /* of PHASE_RUN; what lies in [from, until) is measured */
 	atomic_flag has_problem, has_died;
 	char problem[PROBLEM_TEXT]; /* the first that went wrong, in a sentence */
+	_Atomic uint32_t back; /* of those who were cut off */
 	struct publisher *publishers;
 	_Atomic uint64_t *room_tops; /* the highest offset of each room that was acknowledged */
 	uint32_t process_count;

@@ -9,6 +9,7 @@
 #include "tests/load/share.h"
 #include "tests/load/stamp.h"
 #include "tests/load/target.h"
+#include "tests/load/waiting.h"
 
 Suite *suite_load(void);
 
@@ -224,6 +225,29 @@ START_TEST(flat_members_of_the_chat) {
 }
 END_TEST
 
+/* In whatever order they come, they go by time. */
+START_TEST(who_waits_goes_by_time) {
+	struct waiting w;
+	uint32_t dice = 1, before = 0;
+
+	waiting_init(&w, 1000);
+	ck_assert_uint_eq(waiting_next(&w), UINT64_MAX);
+	for (uint32_t i = 0; i < 1000; i++) {
+		dice = dice * 1664525 + 1013904223;
+		waiting_add(&w, dice >> 20, dice >> 20);
+	}
+	for (uint32_t i = 0; i < 1000; i++) {
+		uint64_t due = waiting_next(&w);
+
+		ck_assert_uint_ge(due, before);
+		before = waiting_take(&w);
+		ck_assert_uint_eq(before, due);
+	}
+	ck_assert_uint_eq(w.count, 0);
+	waiting_fini(&w);
+}
+END_TEST
+
 /* What one listener hears of one talker, from message `first` on, who has sent 8. */
 static const struct {
 	uint32_t first, count, message[10];
@@ -296,6 +320,7 @@ Suite *suite_load(void) {
 	tcase_add_test(t, histograms_are_near);
 	tcase_add_test(t, stamps_are_read_as_written);
 	tcase_add_test(t, stamps_have_their_time);
+	tcase_add_test(t, who_waits_goes_by_time);
 	tcase_add_loop_test(t, members_of_the_chat, 0, ARRAY_LEN(members));
 	tcase_add_test(t, flat_members_of_the_chat);
 	tcase_add_loop_test(t, what_is_heard, 0, ARRAY_LEN(hearings));
