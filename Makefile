@@ -80,7 +80,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test test-compose check unit e2e stories asan-test lint bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
+.PHONY: all run test test-compose check unit e2e stories asan-test lint load bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -169,7 +169,7 @@ test: deps-test ## install what testing needs, build, and run every test (what C
 unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 	@tests/unit/run $(BUILD)/unit $(BUILD)/suites.tbl $(SUITE)
 
-e2e: all build/count_calls.so tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
+e2e: all $(BIN)/herold-load build/count_calls.so tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
 
 stories: all tests/e2e/node_modules/.package-lock.json ## the stories about Redis at full length, with at least 100,000 messages; not a part of test
@@ -198,6 +198,8 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
 	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio build/bench_bytes build/count_calls.so
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
+
+load: $(BIN)/herold-load ## the load generator, build/herold-load (docs/load-testing.md)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree
 	tests/lint/run

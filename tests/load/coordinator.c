@@ -209,9 +209,14 @@ static void stop_now(void) {
 		fail("eventfd", strerror(errno));
 }
 
-/* A closed loop in which nothing moves is over. */
+/* A closed loop in which nothing moves is over, and so is everything without connections. */
 static void look_for_stall(uint64_t now, uint64_t *moved_ns, struct counters *before) {
 	struct counters n = counted();
+
+	if (n.lost + n.refused >= (uint64_t)run.o->connections) {
+		stop_now();
+		return;
+	}
 
 	if (n.messages != before->messages || n.sent != before->sent || n.pings != before->pings || run.o->scenario->id == IDLE ||
 		now < run.s->from_ns)
@@ -238,6 +243,7 @@ static void wait_until(uint64_t until) {
 		}
 		if (!is_told)
 			look_for_stall(now, &moved_ns, &before);
+		is_told = is_told || run.s->until_ns <= now;
 	}
 }
 
@@ -336,6 +342,10 @@ int coordinate(struct options *o) {
 	struct errbuf err;
 
 	run.o = o;
+	if (!target_resolve(&o->target, &err))
+		fail(err.text, "");
+	if (o->has_source && o->target.address.ss_family != AF_INET)
+		fail("--source is for IPv4, and the server's address is not", "");
 	check_ports(o);
 	if (o->target.is_tls && !tls_init(o, &err))
 		fail(err.text, "");

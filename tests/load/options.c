@@ -68,11 +68,11 @@ static void print_wrapped(const char *text, int column) {
 	while (*text != '\0') {
 		int len = (int)strcspn(text, " ");
 
-		if (at + len > WIDTH && at > column) {
+		if (at + 1 + len > WIDTH && at > column) {
 			printf("\n%*s", column, "");
 			at = column;
 		}
-		at += printf("%.*s%s", len, text, text[len] == ' ' ? " " : "");
+		at += printf("%s%.*s", at > column ? " " : "", len, text);
 		text += len + (text[len] == ' ' ? 1 : 0);
 	}
 	putchar('\n');
@@ -108,9 +108,10 @@ static void print_option(const struct row *r, const struct scenario *s) {
 	long value = s != NULL && r->kind == OPTION_NUMBER ? default_number(s, r->name) : 0;
 	int len = printf("  --%s%s%s", r->name, r->argument != NULL ? "=" : "", r->argument != NULL ? r->argument : "");
 
-	printf("%*s", len < COLUMN ? COLUMN - len : 1, "");
 	if (len >= COLUMN)
 		printf("\n%*s", COLUMN, "");
+	else
+		printf("%*s", COLUMN - len, "");
 	if (value > 0)
 		snprintf(text, sizeof(text), "%s (%ld)", r->help, value);
 	else
@@ -205,10 +206,6 @@ static void check(struct options *o) {
 		snprintf(o->target.path, sizeof(o->target.path), "%s", o->chat ? "/ws" : o->scenario->path);
 	if (o->scenario->check != NULL && !o->scenario->check(o, &err))
 		refuse("%s", err.text);
-	if (!target_resolve(&o->target, &err))
-		refuse("%s", err.text);
-	if (o->has_source && o->target.address.ss_family != AF_INET)
-		refuse("--source is for IPv4, and %s has an IPv6 address", o->target.host);
 }
 
 static void set_defaults(struct options *o) {
