@@ -76,7 +76,7 @@ static void end(int fd) {
 static void upgrade(int fd, struct slice request) {
 	static const char name[] = "Sec-WebSocket-Key: ";
 	const char *key = memmem(request.ptr, request.len, name, strlen(name));
-	char text[128], accept_text[BASE64_LEN(SHA1_BYTES) + 1];
+	char text[192], accept_text[BASE64_LEN(SHA1_BYTES) + 1];
 	uint8_t sum[SHA1_BYTES];
 	struct iovec iov;
 
@@ -86,7 +86,7 @@ static void upgrade(int fd, struct slice request) {
 	base64_encode(slice_of(sum, sizeof(sum)), accept_text);
 	iov.iov_base = text;
 	iov.iov_len = (size_t)snprintf(text, sizeof(text),
-		"HTTP/1.1 101 .\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept_text);
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept_text);
 	floor_send(fd, &iov);
 	connections[fd].upgraded = true;
 	floor_open[floor_open_count++] = fd;
