@@ -1,11 +1,13 @@
 /* tls - OpenSSL as a client */
 #include "tests/load/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <arpa/inet.h>
+
+#include "tests/load/shared.h"
 
 static SSL_CTX *context;
 
@@ -30,12 +32,12 @@ struct ssl_st *tls_new(int fd, const struct options *o) {
 	bool is_address = o->target.is_literal || inet_pton(AF_INET, o->target.host, &ignored) == 1;
 
 	if (tls == NULL || SSL_set_fd(tls, fd) != 1)
-		abort();
+		die(NULL, "OpenSSL: no memory for a connection");
 	/* Addresses have no place in SNI (RFC 6066, 3). */
 	if (is_address)
 		X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), o->target.host);
 	else if (SSL_set_tlsext_host_name(tls, o->target.host) != 1 || SSL_set1_host(tls, o->target.host) != 1)
-		abort();
+		die(NULL, "OpenSSL: %s is no name for a certificate", o->target.host);
 	SSL_set_connect_state(tls);
 	return tls;
 }
