@@ -195,7 +195,7 @@ export async function compare(cells) {
 export const ratio = (results, name, to, field) => median(results[name].map((r, i) => r[field] / results[to][i][field]));
 
 export function row(...columns) {
-	const widths = [34, -14, -22, -13, -11, -11, -11, -11];
+	const widths = [34, -14, -22, -13, -11, -11, -11, -11, -11];
 	say(columns.map((text, at) => widths[at] < 0 ? String(text).padStart(-widths[at]) : String(text).padEnd(widths[at])).join(' ').trimEnd());
 }
 
