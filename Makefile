@@ -104,7 +104,10 @@ $(BIN)/floor_%: $(BUILD)/tests/bench/floor_%.o $(BUILD)/tests/bench/floor.o $(BU
 $(BIN)/floor_tls $(BIN)/load_tls: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
-$(BIN)/load_hold $(BIN)/load_relay $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
+$(BIN)/load_relay $(BIN)/load_rooms: $(BIN)/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/chat_peer.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
+
+$(BIN)/load_hold $(BIN)/load_flood $(BIN)/load_socketio: $(BIN)/%: $(BUILD)/tests/bench/%.o $(LOAD_MEASURE_OBJ) $(BASE_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON)
 
 $(BIN)/bench_bytes: $(BUILD)/tests/bench/bytes.o $(BUILD)/server/ws/ws_frame.o $(BASE_OBJ)
@@ -196,7 +199,7 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 	tests/fuzz/coverage
 
 bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_flood build/load_socketio build/bench_bytes build/count_calls.so
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_rooms build/load_flood build/load_socketio build/bench_bytes build/count_calls.so
 	@deploy/install-packages bench >/dev/null 2>&1 || true # what is missing is said in the tables
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 

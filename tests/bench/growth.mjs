@@ -4,6 +4,7 @@
 import fs from 'node:fs';
 
 import { LOAD, charts, endServer, family, grouped, later, loadWith, median, options, pssBytes, say, startHerold } from './harness.mjs';
+import { loadRooms, startForRooms } from './rooms.mjs';
 
 const TOGETHER = 16, ROOM = 1000;
 // A worker may open 20,000 files.
@@ -54,24 +55,31 @@ async function members() {
 
 // --- rooms ---
 
+/** Of all rounds of load_rooms, which counts publications: per delivery, of which each has two. */
+const perDelivery = (x, results, field) => {
+	const costs = results.map((r) => r[field] / 2);
+
+	return { x, y: median(costs), least: Math.min(...costs), most: Math.max(...costs) };
+};
+
 async function rooms() {
-	const series = [{ name: 'rooms of two', points: [] }];
+	const fields = { 'all processes': 'cpu_us', worker: 'worker_cpu_us', broker: 'broker_cpu_us' };
+	const series = Object.entries(fields).map(([name, field]) => ({ name, points: [], field }));
 	const rows = [];
 
 	for (const count of [1, 10, 100, 1000, 10000, 100000, 1000000]) {
-		const connections = Math.min(2 * count, 2 * ROOM), joins = 2 * count / connections;
-		const server = await startHerold('joins_per_minute=0', 'user_rooms=0');
-		const before = pssBytes(server.child.pid);
-		const results = rounds(server, 'chat', `--connections=${connections}`, `--publishers=${Math.min(connections, 64)}`, `--rooms=${count}`,
-			`--joins=${joins}`, '--bytes=128', '--under-way=64');
-		const at = point(count, results);
+		const server = await startForRooms(1);
+		const results = await loadRooms(server, `--rooms=${count}`, `--rounds=${options.rounds}`);
+		const [{ connections, room_bytes: roomBytes, subscribing_seconds: seconds }] = results;
 
-		series[0].points.push(at);
-		rows.push([grouped(count), grouped(connections), us(at.y), grouped(median(results.map((r) => r.server_pss_bytes - before)) / count)]);
+		for (const { points, field } of series)
+			points.push(perDelivery(count, results, field));
+		rows.push([grouped(count), grouped(connections), ...series.map(({ points }) => us(points.at(-1).y)), grouped(median(results.map((r) => r.p99_us))),
+			grouped(roomBytes), seconds.toFixed(1)]);
 		await endServer(server);
 	}
-	table('Deliveries over the number of rooms, two members each, one worker: µs of server CPU for each, and memory while all are there',
-		['rooms', 'connections', 'µs', 'B per room'], rows);
+	table('Deliveries over the number of rooms, two members each, one worker, 64 publications under way: µs of server CPU for each; memory of a room with ' +
+		'its two members', ['rooms', 'connections', ...series.map(({ name }) => name), 'p99 µs', 'B per room', 's to enter'], rows);
 	curves('A delivery, over the number of rooms of two', 'rooms', series);
 }
 

@@ -11,6 +11,7 @@ import { attacks } from './attacks.mjs';
 import { bigBesideSmall } from './big.mjs';
 import { connects, echoes, fans, idle } from './comparison.mjs';
 import { compression } from './compression.mjs';
+import { fanIn } from './fanin.mjs';
 import { floods } from './floods.mjs';
 import { growth } from './growth.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
@@ -31,7 +32,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods, growth,
+	attacks, floods, growth, fanin: fanIn,
 };
 
 for (const name of options.only.split(',')) {

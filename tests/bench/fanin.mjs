@@ -1,0 +1,48 @@
+// fanin - many publishers in many small rooms: what a publication costs workers and broker, and how many workers one broker can feed
+import { endServer, grouped, median, options, row, say } from './harness.mjs';
+import { loadRooms, startForRooms, startForRoomsAnywhere } from './rooms.mjs';
+
+const ROOMS = 1000, TOGETHER = 256;
+const WORKERS = [1, 2, 4, 8];
+
+const of = (cell, field) => median(cell.results.map((result) => result[field]));
+
+/* Server after server, and all of it again: what disturbs the machine disturbs all alike. */
+async function measure(cells) {
+	for (let round = 0; round < Number(options.rounds); round++) {
+		for (const cell of cells)
+			cell.results.push(...await loadRooms(cell.server, `--rooms=${ROOMS}`, `--under-way=${TOGETHER}`));
+	}
+}
+
+function report(cells) {
+	say();
+	say(`Publications in ${grouped(ROOMS)} rooms of two, ${grouped(2 * ROOMS)} publishers, ${TOGETHER} under way: processor time of each, in microseconds`);
+	row('', 'per CPU second', 'worker cores', 'workers', 'broker', 'per second', 'p99 ms');
+	for (const cell of cells)
+		row(cell.name, grouped(1e6 / of(cell, 'cpu_us')), (of(cell, 'worker_cpu_us') / of(cell, 'broker_cpu_us')).toFixed(1), of(cell, 'worker_cpu_us').toFixed(2),
+			of(cell, 'broker_cpu_us').toFixed(2), grouped(of(cell, 'per_second')), (of(cell, 'p99_us') / 1000).toFixed(1));
+}
+
+/* What a broker can do on a core of its own, and whom that keeps busy. */
+function sayWall(cell) {
+	const broker = of(cell, 'broker_cpu_us'), workers = of(cell, 'worker_cpu_us');
+
+	say(`The wall, from ${cell.name}: a broker that has a core for itself takes ${grouped(1e6 / broker)} publications per second (${broker.toFixed(2)} us each), ` +
+		`which keep ${(workers / broker).toFixed(1)} worker cores busy (${workers.toFixed(2)} us each). With more cores for workers than that, the broker is the wall.`);
+}
+
+export async function fanIn() {
+	const cells = [];
+
+	for (const count of WORKERS) {
+		const title = `${count} ${count === 1 ? 'worker' : 'workers'}`;
+
+		cells.push({ name: `${title} on one core`, server: await startForRooms(count), results: [] });
+		cells.push({ name: `${title} on any core`, server: await startForRoomsAnywhere(count), results: [] });
+	}
+	await measure(cells);
+	report(cells);
+	sayWall(cells.findLast((cell) => cell.name.endsWith('on one core')));
+	await Promise.all(cells.map(({ server }) => endServer(server)));
+}
