@@ -1,5 +1,6 @@
 // herold-load: every scenario against a Herold, by its counts (times are for the bench), and what it says when there is nothing to measure.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import test from 'node:test'
 import { WebSocket } from 'ws'
@@ -28,6 +29,22 @@ story('echo: closed and open loop, over processes and source addresses', {}, asy
 
 	assertFine(open, { opened: 7, rate: 201, messages: 201, missing: 0, unsent: 0 })
 	assert.ok('late_p99_us' in open.json)
+})
+
+story('echo: what was due goes, however late, and the time that it waited counts', {}, async (herold) => {
+	const late = startLoad('echo', herold.wsUrl, '--connections=5', '--rate=100', '--seconds=1', '--warmup-ms=0', '--json')
+
+	await waitFor(async () => (await herold.status()).counters.messages_received > 0, 'the first message')
+	const child = Number(readFileSync(`/proc/${late.child.pid}/task/${late.child.pid}/children`, 'utf8'))
+
+	process.kill(child, 'SIGSTOP')
+	// Another one takes longer than the one that stands still is to measure.
+	assertFine(await runLoad('echo', herold.wsUrl, '--connections=1', '--seconds=2', '--json'), {})
+	process.kill(child, 'SIGCONT')
+	const result = await late.done
+
+	assertFine(result, { messages: 100, sent: 100, missing: 0, unsent: 0 })
+	assert.ok(result.json.late_max_us > 500000 && result.json.max_us > 500000)
 })
 
 story('echo: binary, compressed and empty messages', {}, async (herold) => {

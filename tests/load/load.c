@@ -89,6 +89,9 @@ static uint64_t run(struct load *l, uint64_t now) {
 			next = s->turn(l, now);
 		return next < until ? next : until;
 	}
+	/* What was due before the end goes, however late this process is. */
+	if (l->o->has_rate && !s->connects_in_run)
+		s->turn(l, now);
 	l->me->stopped_ns = now_ns();
 	l->me->has_stopped = true;
 	return UINT64_MAX;
