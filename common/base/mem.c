@@ -21,6 +21,7 @@ enum {
 	CLASSES = SMALL_CLASSES + LARGE_STEPS * LARGE_DOUBLINGS,
 	STOCK_MOST = 64 << 10,
 	NEAR_CLASSES = 4,
+	SPARE_BLOCKS = 3,
 };
 
 /* A sanitizer, which tells of blocks used after they were given back, needs to see them go. */
@@ -114,6 +115,17 @@ static void stock_clear(void) {
 	}
 }
 
+/* A new block. For small ones some more are made, since what was needed most until now may be needed by a few more later. */
+static void *stock_make(unsigned c) {
+	for (int i = 0; c < SMALL_CLASSES && stock.bytes < MEM_STOCK_BYTES / 2 && i < SPARE_BLOCKS; i++) {
+		void *block = malloc(class_bytes(c));
+
+		if (block != NULL && !stock_keep(block, malloc_usable_size(block)))
+			free(block);
+	}
+	return malloc(class_bytes(c));
+}
+
 /* --- blocks --- */
 
 void mem_init(void) {
@@ -164,17 +176,14 @@ void *mem_dup(const void *ptr, size_t bytes) {
 }
 
 void *mem_try_alloc(size_t bytes) {
-	void *ptr = NULL;
+	void *ptr;
+	unsigned c;
 
-	if (HAS_STOCK && bytes <= STOCK_MOST) {
-		unsigned c = class_for(bytes);
-
-		bytes = class_bytes(c);
-		ptr = stock_take_near(c);
-	}
-	if (ptr == NULL)
-		ptr = malloc(bytes > 0 ? bytes : 1);
-	return counted(ptr);
+	if (!HAS_STOCK || bytes > STOCK_MOST)
+		return counted(malloc(bytes > 0 ? bytes : 1));
+	c = class_for(bytes);
+	ptr = stock_take_near(c);
+	return counted(ptr != NULL ? ptr : stock_make(c));
 }
 
 /* Within the stock it moves from block to block, so that what grows as often as it is made anew does so without malloc. */

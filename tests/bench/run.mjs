@@ -15,7 +15,7 @@ import { fanIn } from './fanin.mjs';
 import { floods } from './floods.mjs';
 import { growth } from './growth.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
-import { bytes } from './inside.mjs';
+import { bytes, instructions, steadily } from './inside.mjs';
 import { latency } from './latency.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
@@ -32,7 +32,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods, growth, fanin: fanIn,
+	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions,
 };
 
 for (const name of options.only.split(',')) {

@@ -3,14 +3,13 @@ import net from 'node:net';
 
 import { callsBetween, callsOf } from './calls.mjs';
 
-const CONNECTIONS = 50;
 const WAVE = 8;
-const WAIT_MS = 60000;
+const WAIT_MS = 600000;
 /* More than what is kept for a while: keys of publications in worker (8,192) and broker (by bytes), history (100). */
 const WARM_UP_WAVES = 1200;
 
 /** A client that reads no more of its frames than where they end. */
-class Client {
+export class Client {
 	frames = 0;
 	onFrames = () => {};
 	#rest = Buffer.alloc(0);
@@ -61,13 +60,14 @@ class Client {
 }
 
 /** In waves, each of which is sent at once and has come to all when the next one begins: so each takes as much as any other. */
-function exchange({ clients, heard, send }, waves) {
+export function exchange({ clients, heard, send }, waves, perWave) {
+	const all = waves * perWave;
 	let sent = 0;
 
 	return new Promise((done, failed) => {
-		const timer = setTimeout(() => failed(new Error(`${sent / WAVE} of ${waves} waves: not all has come`)), WAIT_MS);
+		const timer = setTimeout(() => failed(new Error(`${sent} of ${all} were sent, and not all has come`)), WAIT_MS);
 		const wave = () => {
-			const ends = heard.map((client) => client.frames + WAVE);
+			const ends = heard.map((client) => client.frames + perWave);
 
 			heard.forEach((client, i) => {
 				client.onFrames = () => {
@@ -78,12 +78,12 @@ function exchange({ clients, heard, send }, waves) {
 				client.isBehind = true;
 			});
 			clients.forEach((client) => client.socket.cork());
-			for (let i = 0; i < WAVE; i++)
+			for (let i = 0; i < perWave; i++)
 				send(sent++);
 			clients.forEach((client) => client.socket.uncork());
 		};
 		const next = () => {
-			if (sent < waves * WAVE) {
+			if (sent < all) {
 				wave();
 				return;
 			}
@@ -98,49 +98,55 @@ function exchange({ clients, heard, send }, waves) {
 /* Not all of one length, but the same lengths again and again. */
 const words = (n) => `${n % 50} `.padEnd(40 + 3 * (n % 50), 'all that is said ');
 
-async function several(port, path) {
-	return Promise.all(Array.from({ length: CONNECTIONS }, () => Client.open({ port, path })));
+async function several(port, path, connections) {
+	return Promise.all(Array.from({ length: connections }, () => Client.open({ port, path })));
+}
+
+/* Nothing comes any more. */
+async function quiet(clients) {
+	let before = -1;
+
+	for (let now = 0; now !== before; now = clients.reduce((sum, client) => sum + client.frames, 0)) {
+		before = now;
+		await new Promise((later) => setTimeout(later, 300));
+	}
 }
 
 let rooms = 0;
 let refs = 0;
 
 /* In one room and on one channel, where the first one speaks and the others are heard. Those of an earlier room are still leaving it. */
-async function chatters(port) {
+async function chatters(port, connections) {
 	const room = `steady-${++rooms}`;
-	const clients = await several(port, '/ws');
-	const quiet = async () => {
-		let before = -1;
-
-		for (let now = 0; now !== before; now = clients.reduce((sum, client) => sum + client.frames, 0)) {
-			before = now;
-			await new Promise((later) => setTimeout(later, 200));
-		}
-	};
-
+	const clients = await several(port, '/ws', connections);
 	clients.forEach((client, i) => client.send(JSON.stringify({ type: 'login', userId: `${room}-${i}`, name: `U ${i}`, room })));
-	await quiet();
+	await quiet(clients);
 	clients.forEach((client) => client.send(JSON.stringify({ type: 'subscribe', channel: 'news' })));
-	await quiet();
+	await quiet(clients);
 	return clients;
 }
 
-const chatting = (message) => async (port) => {
-	const [first, ...others] = await chatters(port);
+const chatting = (message) => async (port, connections) => {
+	const [first, ...others] = await chatters(port, connections);
 
 	return { clients: [first, ...others], heard: others, send: (n) => first.send(JSON.stringify(message(n))) };
 };
 
 /** By name: connects, and says who hears what is sent. */
 export const WORKLOADS = {
-	echo: async (port) => {
-		const clients = await several(port, '/echo');
+	echo: async (port, connections) => {
+		const clients = await several(port, '/echo', connections);
 
 		return { clients, heard: clients, send: (n) => clients.forEach((client) => client.send('x'.repeat(40 + n % 50))) };
 	},
-	broadcast: async (port) => {
-		const clients = await several(port, '/broadcast');
+	broadcast: async (port, connections) => {
+		const clients = await several(port, '/broadcast', connections);
 
+		// Who has just connected may not hear yet.
+		while (clients.some((client) => client.frames === 0)) {
+			clients[0].send('is everybody there?');
+			await quiet(clients);
+		}
 		return { clients, heard: clients, send: (n) => clients[0].send(words(n)) };
 	},
 	chat: chatting((n) => ({ type: 'chat', message: words(n) })),
@@ -153,13 +159,13 @@ export const STEADY_OPTIONS = { idempotency_total_bytes: 65536, heartbeat_second
 
 /** Of each process by its pid what it called for so many deliveries, after a warm-up. */
 export async function steady(counts, port, name, deliveries) {
-	const workload = await WORKLOADS[name](port);
+	const workload = await WORKLOADS[name](port, 50);
 	const { clients, heard } = workload;
 	const waves = Math.ceil(deliveries / heard.length / WAVE), messages = waves * WAVE;
 
-	await exchange(workload, WARM_UP_WAVES);
+	await exchange(workload, WARM_UP_WAVES, WAVE);
 	const before = callsOf(counts);
-	await exchange(workload, waves);
+	await exchange(workload, waves, WAVE);
 	const after = callsOf(counts);
 	const isWhole = clients.every((client) => !client.isClosed);
 
