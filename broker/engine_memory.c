@@ -188,7 +188,8 @@ static void deliver(struct engine *e, const struct channel *ch, const struct ipc
 		.offset = ch->top,
 		.time_ms = e->wall_ms,
 		.kind = p->kind,
-		.data = p->data };
+		.data = p->data,
+		.data_in = p->data_in };
 
 	memcpy(d.key, p->key, IPC_KEY_BYTES);
 	e->events->publication(e->arg, &d);
@@ -197,7 +198,7 @@ static void deliver(struct engine *e, const struct channel *ch, const struct ipc
 static void memory_publish(struct engine *e, struct ticket t, const struct ipc_publish *p) {
 	struct channel *ch = channel_find_or_new(e, p->channel);
 	bool has_key = idempotency_is_key(p->key);
-	struct ipc_publication kept = { .time_ms = e->wall_ms, .kind = p->kind, .data = p->data };
+	struct ipc_publication kept = { .time_ms = e->wall_ms, .kind = p->kind, .data = p->data, .data_in = p->data_in };
 	uint64_t offset;
 
 	if (has_key && idempotency_find(&e->keys, &ch->keys, p->key, &offset)) {

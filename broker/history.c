@@ -23,9 +23,19 @@ static struct history_entry **slot_of(const struct history *h, uint32_t i) {
 	return &h->ring[(h->first + i) & (h->cap - 1)];
 }
 
+/* With what stood around the publication in the message of the link. */
+static size_t shared_bytes(const struct rcbuf *r) {
+	return r->whole != NULL ? r->whole->cap : r->cap;
+}
+
+static void entry_free(struct history_entry *e) {
+	rcbuf_unref(&e->shared);
+	mem_free(e);
+}
+
 static void drop_oldest(struct history_store *s, struct history *h) {
 	struct history_entry *e = *slot_of(h, 0);
-	size_t bytes = e->len + HISTORY_ENTRY_BYTES;
+	size_t bytes = HISTORY_ENTRY_BYTES + (e->shared != NULL ? shared_bytes(e->shared) : e->len);
 
 	h->first = (h->first + 1) & (h->cap - 1);
 	h->count--;
@@ -33,7 +43,7 @@ static void drop_oldest(struct history_store *s, struct history *h) {
 	s->count--;
 	s->bytes -= bytes;
 	list_remove(&e->in_all);
-	mem_free(e);
+	entry_free(e);
 	if (h->count == 0) {
 		s->bytes -= h->owner_bytes + ring_bytes(h->cap);
 		mem_free(h->ring);
@@ -69,17 +79,22 @@ static void ring_grow(struct history *h) {
 	h->cap = cap;
 }
 
+static bool is_shared(const struct ipc_publication *p) {
+	return p->data_in != NULL && p->data.len >= IPC_BULK_BYTES;
+}
+
 static struct history_entry *entry_new(const struct ipc_publication *p) {
-	struct history_entry *e = mem_try_realloc(NULL, sizeof(*e) + p->data.len);
+	struct history_entry *e = mem_try_alloc(sizeof(*e) + (is_shared(p) ? 0 : p->data.len));
 
 	if (e == NULL)
 		return NULL;
+	e->shared = is_shared(p) ? rcbuf_part(p->data_in, p->data) : NULL;
 	e->offset = p->offset;
 	e->time_ms = p->time_ms;
 	e->kind = p->kind;
 	e->len = (uint32_t)p->data.len;
 	memcpy(e->key, p->key, IPC_KEY_BYTES);
-	if (e->len > 0)
+	if (e->shared == NULL && e->len > 0)
 		memcpy(e->data, p->data.ptr, e->len);
 	return e;
 }
@@ -104,7 +119,7 @@ static void make_room(struct history_store *s, struct history *h, size_t bytes) 
 }
 
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms) {
-	size_t bytes = p->data.len + HISTORY_ENTRY_BYTES;
+	size_t bytes = HISTORY_ENTRY_BYTES + (is_shared(p) ? shared_bytes(p->data_in) : p->data.len);
 	struct history_entry *e = NULL;
 
 	if (s->bounds.count == 0)
@@ -161,6 +176,6 @@ void history_put(const struct history *h, uint32_t i, struct buf *out) {
 	struct ipc_publication p = { .offset = e->offset, .time_ms = e->time_ms, .kind = e->kind };
 
 	memcpy(p.key, e->key, IPC_KEY_BYTES);
-	p.data = slice_of(e->data, e->len);
+	p.data = e->shared != NULL ? rcbuf_slice(e->shared) : slice_of(e->data, e->len);
 	ipc_put_publication(out, &p);
 }

@@ -18,6 +18,7 @@ struct history_entry {
 	struct history *owner;
 	uint64_t expires_ms;
 	uint64_t offset, time_ms;
+	struct rcbuf *shared;	/* owned: a large publication as it came; NULL: it is in data */
 	uint32_t len;
 	uint8_t kind;
 	uint8_t key[IPC_KEY_BYTES];
@@ -47,7 +48,7 @@ void history_store_init(struct history_store *s, struct history_bounds bounds, s
 /* owner_bytes: what the channel itself takes in memory; it counts as history while it has some. */
 void history_init(struct history *h, size_t owner_bytes);
 void history_fini(struct history_store *s, struct history *h);
-/* Copies; p->offset is above all before it. Not kept when larger than all history may be, or when memory is out: a hole. */
+/* Copies, or shares what is large and lies in a counted buffer; p->offset is above all before it. Not kept when larger than all history may be, or when memory is out: a hole. */
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms);
 /* Drops what is too old, some thousands at most: the rest follows next time. */
 void history_expire(struct history_store *s, uint64_t now_ms);

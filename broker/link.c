@@ -157,9 +157,9 @@ void link_send(struct link *l, enum ipc_type type, const void *message) {
 		check_queued(l, ipc_peer_send(l->peer, type, message));
 }
 
-void link_send_shared(struct link *l, struct rcbuf *encoded) {
+void link_send_shared(struct link *l, const struct ipc_encoded *message) {
 	if (!l->is_lost)
-		check_queued(l, ipc_peer_send_shared(l->peer, encoded));
+		check_queued(l, ipc_peer_send_shared(l->peer, message));
 }
 
 void link_send_late(struct link *l, enum ipc_type type, const void *message) {

@@ -43,7 +43,7 @@ void link_lose_bad(struct link *l, const char *why);
 
 /* Sending to a lost link does nothing; a full queue loses it. */
 void link_send(struct link *l, enum ipc_type type, const void *message);
-void link_send_shared(struct link *l, struct rcbuf *encoded);
+void link_send_shared(struct link *l, const struct ipc_encoded *message);
 void link_send_late(struct link *l, enum ipc_type type, const void *message);
 /* Nothing more is received until it is over. */
 void link_pause(struct link *l, bool is_paused);

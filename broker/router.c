@@ -68,7 +68,7 @@ static struct routed_link *link_find(const struct router *r, uint64_t id) {
 /* To all who want the channel: encoded once for all of them. */
 static void send_to_interested(struct router *r, struct slice channel, enum ipc_type type, const void *message) {
 	const struct route *route = route_find(r, channel);
-	struct rcbuf *encoded;
+	struct ipc_encoded encoded;
 
 	if (route == NULL)
 		return;
@@ -76,17 +76,17 @@ static void send_to_interested(struct router *r, struct slice channel, enum ipc_
 		link_send(list_entry(route->interests.next, struct interest, in_route)->link->link, type, message);
 		return;
 	}
-	encoded = ipc_encode(type, message);
+	encoded = ipc_encode_shared(type, message);
 	list_for_each(it, &route->interests) {
 		struct link *l = list_entry(it, struct interest, in_route)->link->link;
 
 		/* Without the memory for it the link is as good as full: it has to ask again. */
-		if (encoded != NULL)
-			link_send_shared(l, encoded);
+		if (encoded.head != NULL)
+			link_send_shared(l, &encoded);
 		else
 			link_lose(l, "no memory for a message");
 	}
-	rcbuf_unref(&encoded);
+	ipc_encoded_drop(&encoded);
 }
 
 static void on_publication(void *arg, const struct ipc_deliver *deliver) {
@@ -182,8 +182,10 @@ static void check_state(struct router *r) {
 }
 
 void router_on_open(struct router *r, struct link *l) {
+	const struct ipc_encoded state = { .head = r->state };
+
 	if (r->state != NULL && link_has_said_hello(l) && link_role(l) == PROCESS_ADMIN)
-		link_send_shared(l, r->state);
+		link_send_shared(l, &state);
 }
 
 void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {

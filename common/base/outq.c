@@ -133,10 +133,14 @@ void outq_consume(struct outq *q, size_t n) {
 void outq_drop_behind(struct outq *q, size_t n) {
 	struct outq old = *q, kept = { 0 };
 	size_t begun = old.front_sent + n, passed = 0;
+	bool is_kept = true;
 
-	/* Each buffer that begins before the line is kept whole. */
-	for (const struct outq_chunk *c = old.first; c != NULL && passed < begun; c = c->next) {
-		for (uint32_t i = c->begin; i < c->end && passed < begun; i++) {
+	/* Each buffer that begins before the line is kept whole, and so is a tail of what was kept or is sent. */
+	for (const struct outq_chunk *c = old.first; c != NULL && is_kept; c = c->next) {
+		for (uint32_t i = c->begin; i < c->end; i++) {
+			is_kept = passed < begun || c->slot[i]->is_tail;
+			if (!is_kept)
+				break;
 			passed += c->slot[i]->len;
 			outq_add(&kept, c->slot[i]);
 		}

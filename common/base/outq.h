@@ -30,7 +30,7 @@ void outq_take(struct outq *q, struct rcbuf *r);
 size_t outq_iovec(const struct outq *q, struct iovec *iov, size_t max);
 /* The first n bytes are sent (n <= bytes): gives back what is done with. */
 void outq_consume(struct outq *q, size_t n);
-/* Drops everything but the rest of a first buffer that is partly sent (whose end the peer needs to stay in step). */
+/* Drops everything but the rest of a first buffer that is partly sent (whose end the peer needs to stay in step), with its tails. */
 void outq_drop_unstarted(struct outq *q);
 /* The same, as if the first n bytes of the queue were sent, too. */
 void outq_drop_behind(struct outq *q, size_t n);

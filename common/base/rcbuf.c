@@ -7,8 +7,10 @@ static struct rcbuf *resized(struct rcbuf *r, size_t cap) {
 	if (cap > UINT32_MAX)
 		return NULL;
 	r = mem_try_realloc(r, sizeof(*r) + cap);
-	if (r != NULL)
-		r->cap = (uint32_t)cap;
+	if (r == NULL)
+		return NULL;
+	r->cap = (uint32_t)cap;
+	r->data = (uint8_t *)(r + 1);
 	return r;
 }
 
@@ -19,6 +21,8 @@ struct rcbuf *rcbuf_try_new(size_t cap) {
 		return NULL;
 	r->refs = 1;
 	r->len = 0;
+	r->is_tail = false;
+	r->whole = NULL;
 	return r;
 }
 
@@ -26,10 +30,9 @@ struct rcbuf *rcbuf_copy(struct slice s) {
 	struct rcbuf *r;
 
 	BUG_ON(s.len > UINT32_MAX);
-	r = mem_alloc(sizeof(*r) + s.len);
-	r->refs = 1;
-	r->cap = (uint32_t)s.len;
-	r->len = 0;
+	r = rcbuf_try_new(s.len);
+	if (r == NULL)
+		mem_exhausted(s.len);
 	rcbuf_add(r, s);
 	return r;
 }
@@ -47,16 +50,34 @@ struct rcbuf *rcbuf_of(struct buf *b) {
 	r->refs = 1;
 	r->len = (uint32_t)(b->len - RCBUF_ROOM);
 	r->cap = (uint32_t)(b->cap - RCBUF_ROOM);
+	r->data = b->data + RCBUF_ROOM;
+	r->is_tail = false;
+	r->whole = NULL;
 	b->data = NULL;
 	buf_fini(b);
 	return r;
+}
+
+struct rcbuf *rcbuf_part(struct rcbuf *r, struct slice part) {
+	struct rcbuf *p;
+
+	BUG_ON(part.ptr < r->data || part.len > r->len || (size_t)(part.ptr - r->data) > r->len - part.len);
+	if (part.len == r->len)
+		return rcbuf_ref(r);
+	p = mem_alloc(sizeof(*p));
+	*p = (struct rcbuf){ .refs = 1,
+		.len = (uint32_t)part.len,
+		.cap = (uint32_t)part.len,
+		.data = r->data + (part.ptr - r->data),
+		.whole = rcbuf_ref(r->whole != NULL ? r->whole : r) };
+	return p;
 }
 
 bool rcbuf_try_grow(struct rcbuf **r, size_t more) {
 	struct rcbuf *grown;
 	size_t need, cap;
 
-	BUG_ON((*r)->refs != 1);
+	BUG_ON((*r)->refs != 1 || (*r)->whole != NULL);
 	if (more <= (*r)->cap - (*r)->len)
 		return true;
 	if (more > UINT32_MAX - (*r)->len)
@@ -86,6 +107,8 @@ void rcbuf_unref(struct rcbuf **r) {
 	if (was == NULL)
 		return;
 	BUG_ON(was->refs == 0);
-	if (--was->refs == 0)
-		mem_free(was);
+	if (--was->refs > 0)
+		return;
+	rcbuf_unref(&was->whole);
+	mem_free(was);
 }

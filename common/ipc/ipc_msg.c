@@ -12,6 +12,7 @@ static const char *const type_names[IPC_TYPE_COUNT] = {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) [IPC_##name] = #name,
 #include "common/ipc/ipc_msg.tbl"
 };
@@ -19,6 +20,11 @@ static const char *const type_names[IPC_TYPE_COUNT] = {
 const char *ipc_type_name(enum ipc_type type) {
 	return (unsigned)type < IPC_TYPE_COUNT ? type_names[type] : "unknown";
 }
+
+struct bulk {
+	struct slice data;
+	struct rcbuf *in;	/* or NULL */
+};
 
 /* Each length is checked before it is added, so the sum cannot wrap. */
 #define U8(n) bytes += 1;
@@ -34,8 +40,11 @@ const char *ipc_type_name(enum ipc_type type) {
 		return 0; \
 	bytes += 4 + m->n.len;
 #define KEY(n) bytes += IPC_KEY_BYTES;
+#define BULK(n) \
+	BYTES(n) \
+	*bulk = (struct bulk){ m->n, m->n##_in };
 #define IPC_MSG(name, fields) \
-	static size_t size_##name(const struct ipc_##name *m UNUSED) { \
+	static size_t size_##name(const struct ipc_##name *m UNUSED, struct bulk *bulk UNUSED) { \
 		size_t bytes = IPC_HEADER_BYTES; \
 \
 		fields return bytes <= UINT32_MAX ? bytes : 0; \
@@ -63,8 +72,12 @@ static uint8_t *put_raw(uint8_t *at, const uint8_t *ptr, size_t len) {
 #define STR(n) at = put_raw(put_number(at, m->n.len, 2), m->n.ptr, m->n.len);
 #define BYTES(n) at = put_raw(put_number(at, m->n.len, 4), m->n.ptr, m->n.len);
 #define KEY(n) at = put_raw(at, m->n, IPC_KEY_BYTES);
+/* Its bytes follow, written by whoever wants them there. */
+#define BULK(n) \
+	at = put_number(at, m->n.len, 4); \
+	*bulk = (struct bulk){ m->n, m->n##_in };
 #define IPC_MSG(name, fields) \
-	static uint8_t *write_##name(const struct ipc_##name *m, uint8_t *at) { \
+	static uint8_t *write_##name(const struct ipc_##name *m, uint8_t *at, struct bulk *bulk UNUSED) { \
 		fields return at; \
 	}
 #include "common/ipc/ipc_msg.tbl"
@@ -85,13 +98,16 @@ static void get_key(struct wire_reader *r, uint8_t out[IPC_KEY_BYTES]) {
 #define STR(n) m->n = wire_get_str16(r);
 #define BYTES(n) m->n = wire_get_bytes(r);
 #define KEY(n) get_key(r, m->n);
+#define BULK(n) \
+	m->n = wire_get_bytes(r); \
+	m->n##_in = in;
 #define IPC_MSG(name, fields) \
-	static void read_##name(struct wire_reader *r, struct ipc_##name *m) { \
+	static void read_##name(struct wire_reader *r, struct rcbuf *in UNUSED, struct ipc_##name *m) { \
 		fields \
 	}
 #include "common/ipc/ipc_msg.tbl"
 
-size_t ipc_size(enum ipc_type type, const void *message) {
+static size_t message_size(enum ipc_type type, const void *message, struct bulk *bulk) {
 	switch (type) {
 #define U8(n)
 #define U16(n)
@@ -100,9 +116,10 @@ size_t ipc_size(enum ipc_type type, const void *message) {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) \
 	case IPC_##name: \
-		return size_##name(message);
+		return size_##name(message, bulk);
 #include "common/ipc/ipc_msg.tbl"
 	case IPC_NONE:
 	case IPC_TYPE_COUNT:
@@ -111,7 +128,8 @@ size_t ipc_size(enum ipc_type type, const void *message) {
 	return 0;
 }
 
-void ipc_write(enum ipc_type type, const void *message, uint8_t *out) {
+/* Without BULK's bytes, which its length counts. */
+static uint8_t *message_write(enum ipc_type type, const void *message, uint8_t *out, struct bulk *bulk) {
 	uint8_t *end = out;
 
 	switch (type) {
@@ -122,9 +140,10 @@ void ipc_write(enum ipc_type type, const void *message, uint8_t *out) {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) \
 	case IPC_##name: \
-		end = write_##name(message, out + IPC_HEADER_BYTES); \
+		end = write_##name(message, out + IPC_HEADER_BYTES, bulk); \
 		break;
 #include "common/ipc/ipc_msg.tbl"
 	case IPC_NONE:
@@ -133,8 +152,22 @@ void ipc_write(enum ipc_type type, const void *message, uint8_t *out) {
 	}
 	BUG_ON(end == out);
 	/* The length does not count itself. */
-	put_number(out, (size_t)(end - out) - 4, 4);
+	put_number(out, (size_t)(end - out) + bulk->data.len - 4, 4);
 	out[4] = (uint8_t)type;
+	return end;
+}
+
+size_t ipc_size(enum ipc_type type, const void *message) {
+	struct bulk bulk;
+
+	return message_size(type, message, &bulk);
+}
+
+void ipc_write(enum ipc_type type, const void *message, uint8_t *out) {
+	struct bulk bulk = { 0 };
+	uint8_t *end = message_write(type, message, out, &bulk);
+
+	put_raw(end, bulk.data.ptr, bulk.data.len);
 }
 
 struct rcbuf *ipc_encode(enum ipc_type type, const void *message) {
@@ -148,7 +181,30 @@ struct rcbuf *ipc_encode(enum ipc_type type, const void *message) {
 	return r;
 }
 
-bool ipc_decode(enum ipc_type type, struct slice body, union ipc_any *out) {
+struct ipc_encoded ipc_encode_shared(enum ipc_type type, const void *message) {
+	struct bulk bulk = { 0 };
+	size_t bytes = message_size(type, message, &bulk);
+	struct ipc_encoded e = { 0 };
+
+	if (bytes == 0 || bulk.in == NULL || bulk.data.len < IPC_BULK_BYTES) {
+		e.head = ipc_encode(type, message);
+		return e;
+	}
+	e.head = rcbuf_try_new(bytes - bulk.data.len);
+	if (e.head == NULL)
+		return e;
+	message_write(type, message, e.head->data, &bulk);
+	e.head->len = e.head->cap;
+	e.bulk = rcbuf_part(bulk.in, bulk.data);
+	return e;
+}
+
+void ipc_encoded_drop(struct ipc_encoded *e) {
+	rcbuf_unref(&e->head);
+	rcbuf_unref(&e->bulk);
+}
+
+bool ipc_decode(enum ipc_type type, struct slice body, struct rcbuf *in, union ipc_any *out) {
 	struct wire_reader r = wire_reader_of(body);
 
 	switch (type) {
@@ -159,9 +215,10 @@ bool ipc_decode(enum ipc_type type, struct slice body, union ipc_any *out) {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) \
 	case IPC_##name: \
-		read_##name(&r, &out->name); \
+		read_##name(&r, in, &out->name); \
 		return wire_reader_done(&r);
 #include "common/ipc/ipc_msg.tbl"
 	case IPC_NONE:
@@ -212,6 +269,7 @@ bool ipc_next_publication(struct slice *rest, struct ipc_publication *out) {
 	out->kind = wire_get_u8(&r);
 	get_key(&r, out->key);
 	out->data = wire_get_bytes(&r);
+	out->data_in = NULL;
 	return next_done(rest, &r);
 }
 

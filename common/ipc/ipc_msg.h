@@ -25,6 +25,7 @@ enum ipc_type {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) IPC_##name,
 #include "common/ipc/ipc_msg.tbl"
 	IPC_TYPE_COUNT
@@ -54,7 +55,7 @@ enum ipc_snapshot_flags {
 	IPC_SNAPSHOT_NEWS = 1 << 3,		/* asked with IPC_SINCE, in another epoch: publications are all news of it, perhaps none */
 };
 
-/* Slices are borrowed from what was decoded. */
+/* Slices are borrowed from what was decoded, and so is the counted buffer in which BULK lies. */
 #define U8(n) uint8_t n;
 #define U16(n) uint16_t n;
 #define U32(n) uint32_t n;
@@ -62,6 +63,7 @@ enum ipc_snapshot_flags {
 #define STR(n) struct slice n;
 #define BYTES(n) struct slice n;
 #define KEY(n) uint8_t n[IPC_KEY_BYTES];
+#define BULK(n) struct slice n; struct rcbuf *n##_in;
 #define IPC_MSG(name, fields) struct ipc_##name { fields };
 #include "common/ipc/ipc_msg.tbl"
 
@@ -73,6 +75,7 @@ union ipc_any {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) struct ipc_##name name;
 #include "common/ipc/ipc_msg.tbl"
 };
@@ -84,8 +87,16 @@ size_t ipc_size(enum ipc_type type, const void *message);
 void ipc_write(enum ipc_type type, const void *message, uint8_t *out);
 /* Returns owned, one reference; NULL when memory is out or ipc_size() is 0. */
 struct rcbuf *ipc_encode(enum ipc_type type, const void *message) MUST_CHECK;
-/* `body`: what follows the header. False: too short, too long, unknown type. */
-bool ipc_decode(enum ipc_type type, struct slice body, union ipc_any *out) MUST_CHECK;
+/* The same in two: BULK of so many bytes that lies in a counted buffer is shared. Both owned; bulk is NULL when all is in head, head when
+ * memory is out. */
+enum { IPC_BULK_BYTES = 64 << 10 };
+struct ipc_encoded {
+	struct rcbuf *head, *bulk;
+};
+struct ipc_encoded ipc_encode_shared(enum ipc_type type, const void *message) MUST_CHECK;
+void ipc_encoded_drop(struct ipc_encoded *e);
+/* `body`: what follows the header. `in`: the counted buffer that it lies in, or NULL. False: too short, too long, unknown type. */
+bool ipc_decode(enum ipc_type type, struct slice body, struct rcbuf *in, union ipc_any *out) MUST_CHECK;
 
 /* Records inside BYTES fields. */
 struct ipc_publication {
@@ -93,6 +104,7 @@ struct ipc_publication {
 	uint8_t kind;
 	uint8_t key[IPC_KEY_BYTES];
 	struct slice data;
+	struct rcbuf *data_in;	/* borrowed: the counted buffer that data lies in; or NULL */
 };
 struct ipc_member {
 	uint64_t number;	/* of its arrival: rising */

@@ -10,8 +10,10 @@
 #include "common/base/outq.h"
 
 enum {
-	IN_START_BYTES = 64 * 1024,	/* receive buffer; larger only while a larger message arrives */
+	IN_BYTES = 64 * 1024,		/* receive buffer; larger messages have one of their own */
+	LARGE_START_BYTES = 1 << 20,	/* of which so many bytes are there before they have come: more costs only who sends more */
 	READ_TURN_BYTES = 256 * 1024,	/* received per readiness: the others get their turn */
+	SEND_TURN_BYTES = 256 * 1024,	/* likewise; a socket that is read from meanwhile would take all of a large message */
 	TAIL_START_BYTES = 2 * 1024,
 	TAIL_MAX_BYTES = 64 * 1024,
 	JOIN_MAX_BYTES = 4 * 1024,	/* copying so many costs less than an entry of its own in sendmsg() */
@@ -34,10 +36,12 @@ struct ipc_peer {
 	struct evloop_timer resume;	/* after a pause: what is here already is looked at outside of the caller */
 	struct sendq out, late;
 	uint64_t written_total;
-	uint8_t *in;
-	size_t in_len, in_cap;	/* in_len <= in_cap; in[0] begins a message */
+	uint8_t *in;		/* IN_BYTES; NULL before anything was received */
+	size_t in_len;		/* in[0] begins a message */
+	struct rcbuf *large;	/* owned: the message before in[0], which is being received; or NULL */
+	size_t large_bytes;	/* of which it has so many */
 	bool is_lost, is_bad, is_paused;
-	bool is_blocked;	/* the socket took no more: waits until it is writable */
+	bool is_blocked;	/* not all was sent: waits until the socket is writable */
 	bool is_mute;		/* sending has failed for good, which is_blocked says too */
 };
 
@@ -81,7 +85,7 @@ static uint8_t *sendq_reserve(struct sendq *s, size_t bytes) {
 
 static bool sendq_add_message(struct sendq *s, enum ipc_type type, const void *message) {
 	size_t bytes = ipc_size(type, message);
-	struct rcbuf *r;
+	struct ipc_encoded e;
 	uint8_t *at;
 
 	if (bytes == 0)
@@ -94,11 +98,13 @@ static bool sendq_add_message(struct sendq *s, enum ipc_type type, const void *m
 		s->tail->len += (uint32_t)bytes;
 		return true;
 	}
-	r = ipc_encode(type, message);
-	if (r == NULL)
+	e = ipc_encode_shared(type, message);
+	if (e.head == NULL)
 		return false;
 	sendq_seal(s);
-	outq_take(&s->q, r);
+	outq_take(&s->q, e.head);
+	if (e.bulk != NULL)
+		outq_take(&s->q, e.bulk);
 	return true;
 }
 
@@ -126,86 +132,140 @@ static void peer_lose_bad(struct ipc_peer *p, const char *why) {
 	peer_lose(p, why);
 }
 
-/* Tries to hand a message over from in[at..]; sets *used to its bytes, 0: it is not whole yet. False: the peer is lost. */
-static bool peer_take_message(struct ipc_peer *p, size_t at, size_t *used) {
+/* The bytes of the message that begins at in[at], or 0: that is not known yet. False: the peer is lost. */
+static bool peer_announced(struct ipc_peer *p, size_t at, size_t *bytes) {
 	struct wire_reader r = wire_reader_of(slice_of(p->in + at, p->in_len - at));
-	union ipc_any message;
-	enum ipc_type type;
 	struct errbuf why;
-	size_t bytes;
 
-	*used = 0;
+	*bytes = 0;
 	if (r.rest.len < IPC_HEADER_BYTES)
 		return true;
-	bytes = wire_get_u32(&r);
-	type = (enum ipc_type)wire_get_u8(&r);
-	if (bytes < 1 || bytes > p->max_message_bytes - 4) {
-		errbuf_set(&why, "a message announced %zu bytes, at most %zu are taken", bytes, p->max_message_bytes - 4);
+	*bytes = wire_get_u32(&r);
+	if (*bytes < 1 || *bytes > p->max_message_bytes - 4) {
+		errbuf_set(&why, "a message announced %zu bytes, at most %zu are taken", *bytes, p->max_message_bytes - 4);
 		peer_lose_bad(p, why.text);
 		return false;
 	}
-	bytes += 4;
-	if (p->in_len - at < bytes)
-		return true;
-	if (!ipc_decode(type, slice_of(r.rest.ptr, bytes - IPC_HEADER_BYTES), &message)) {
+	*bytes += 4;
+	return true;
+}
+
+/* Hands over a whole message with its header. `lies_in`: as ipc_decode(). False: the peer is lost. */
+static bool peer_hand_over(struct ipc_peer *p, struct slice whole, struct rcbuf *lies_in) {
+	enum ipc_type type = (enum ipc_type)whole.ptr[IPC_HEADER_BYTES - 1];
+	union ipc_any message;
+	struct errbuf why;
+
+	if (!ipc_decode(type, slice_skip(whole, IPC_HEADER_BYTES), lies_in, &message)) {
 		errbuf_set(&why, "a message of type %s (%u) could not be read", ipc_type_name(type), (unsigned)type);
 		peer_lose_bad(p, why.text);
 		return false;
 	}
 	p->ops->on_message(p, type, &message, p->arg);
-	*used = bytes;
 	return !p->is_lost;
+}
+
+static size_t large_missing(const struct ipc_peer *p) {
+	return p->large_bytes - p->large->len;
+}
+
+/* What has come of a message that does not fit in there. False: the peer is lost. */
+static bool peer_begin_large(struct ipc_peer *p, struct slice begun, size_t bytes) {
+	p->large = rcbuf_try_new(bytes < LARGE_START_BYTES ? bytes : LARGE_START_BYTES);
+	p->large_bytes = bytes;
+	if (p->large == NULL) {
+		peer_lose(p, "no memory to receive a message");
+		return false;
+	}
+	rcbuf_add(p->large, begun);
+	return true;
+}
+
+/* When it is whole. It stays as long as somebody has a reference. False: the peer is lost. */
+static bool peer_end_large(struct ipc_peer *p) {
+	struct rcbuf *large = p->large;
+	bool is_well;
+
+	if (large == NULL || large_missing(p) > 0)
+		return true;
+	p->large = NULL;
+	is_well = peer_hand_over(p, rcbuf_slice(large), large);
+	rcbuf_unref(&large);
+	return is_well;
 }
 
 /* Hands over all whole messages, unless paused meanwhile; what is left moves to the front. */
 static void peer_parse(struct ipc_peer *p) {
-	size_t at = 0, used;
+	size_t at = 0, bytes;
 
-	while (!p->is_paused && peer_take_message(p, at, &used) && used > 0)
-		at += used;
-	if (p->is_lost || at == 0)
+	if (!p->is_paused && !peer_end_large(p))
 		return;
-	p->in_len -= at;
-	if (p->in_len > 0) {
-		memmove(p->in, p->in + at, p->in_len);
-	} else if (p->in_cap > IN_START_BYTES) {
-		mem_free(p->in);
-		p->in = NULL;
-		p->in_cap = 0;
+	while (!p->is_paused && p->large == NULL) {
+		if (!peer_announced(p, at, &bytes))
+			return;
+		if (bytes > IN_BYTES) {
+			if (!peer_begin_large(p, slice_of(p->in + at, p->in_len - at), bytes))
+				return;
+			at = p->in_len;
+		} else if (bytes == 0 || p->in_len - at < bytes) {
+			break;
+		} else {
+			if (!peer_hand_over(p, slice_of(p->in + at, bytes), NULL))
+				return;
+			at += bytes;
+		}
 	}
+	p->in_len -= at;
+	if (at > 0 && p->in_len > 0)
+		memmove(p->in, p->in + at, p->in_len);
 }
 
-/* Room to receive into. The buffer doubles when it is full, so a large message must arrive before it costs anything. */
-static bool peer_grow(struct ipc_peer *p) {
-	size_t cap = p->in_cap == 0 ? IN_START_BYTES : 2 * p->in_cap;
-	uint8_t *in;
+/* Where to receive into; NULL: no memory. Never more of a large message than there may be of it. */
+static uint8_t *peer_room(struct ipc_peer *p, size_t *room) {
+	size_t more;
 
-	if (p->in_len < p->in_cap)
-		return true;
-	if (p->in_cap > 0 && cap > p->max_message_bytes + IN_START_BYTES)
-		cap = p->max_message_bytes + IN_START_BYTES;
-	in = mem_try_realloc(p->in, cap);
-	if (in == NULL)
-		return false;
-	p->in = in;
-	p->in_cap = cap;
-	return true;
+	if (p->large == NULL) {
+		if (p->in == NULL)
+			p->in = mem_try_alloc(IN_BYTES);
+		*room = IN_BYTES - p->in_len;
+		return p->in != NULL ? p->in + p->in_len : NULL;
+	}
+	if (p->large->len == p->large->cap) {
+		more = large_missing(p) < p->large->len ? large_missing(p) : p->large->len;
+		if (!rcbuf_try_grow(&p->large, more))
+			return NULL;
+	}
+	*room = p->large->cap - p->large->len;
+	if (*room > large_missing(p))
+		*room = large_missing(p);
+	if (*room > READ_TURN_BYTES)
+		*room = READ_TURN_BYTES;
+	return p->large->data + p->large->len;
+}
+
+static void peer_received(struct ipc_peer *p, size_t bytes) {
+	if (p->large != NULL)
+		p->large->len += (uint32_t)bytes;
+	else
+		p->in_len += bytes;
+	peer_parse(p);
 }
 
 static void peer_receive(struct ipc_peer *p) {
 	size_t total = 0, room;
 	struct errbuf why;
+	uint8_t *at;
 	ssize_t n;
 
-	/* What a pause left behind goes first, so that the buffer has room below its cap. */
+	/* What a pause left behind goes first, so that there is room. */
 	peer_parse(p);
 	while (!p->is_lost && !p->is_paused && total < READ_TURN_BYTES) {
-		if (!peer_grow(p)) {
+		at = peer_room(p, &room);
+		if (at == NULL) {
 			peer_lose(p, "no memory to receive a message");
 			return;
 		}
-		room = p->in_cap - p->in_len;
-		n = recv(p->fd, p->in + p->in_len, room, MSG_DONTWAIT);
+		n = recv(p->fd, at, room, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -215,9 +275,8 @@ static void peer_receive(struct ipc_peer *p) {
 			peer_lose(p, n == 0 ? "closed by the other side" : why.text);
 			return;
 		}
-		p->in_len += (size_t)n;
 		total += (size_t)n;
-		peer_parse(p);
+		peer_received(p, (size_t)n);
 		if ((size_t)n < room)
 			return;
 	}
@@ -235,42 +294,53 @@ static void peer_fall_silent(struct ipc_peer *p, const char *why) {
 	peer_watch(p);
 }
 
-/* False when the socket takes no more, for now or for good. */
-static bool peer_write(struct ipc_peer *p) {
+/* The next bytes of the queue, at most so many; returns how many. */
+static size_t peer_fill(const struct ipc_peer *p, struct msghdr *m, size_t most) {
+	size_t bytes = 0;
+
+	m->msg_iovlen = outq_iovec(&p->out.q, m->msg_iov, SEND_IOV);
+	for (size_t i = 0; i < m->msg_iovlen; i++) {
+		if (m->msg_iov[i].iov_len > most - bytes) {
+			m->msg_iov[i].iov_len = most - bytes;
+			m->msg_iovlen = i + 1;
+		}
+		bytes += m->msg_iov[i].iov_len;
+	}
+	return bytes;
+}
+
+/* At most so many bytes; returns how many were taken. *is_full: the socket takes no more, for now or for good. */
+static size_t peer_write(struct ipc_peer *p, size_t most, bool *is_full) {
 	struct iovec iov[SEND_IOV];
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = outq_iovec(&p->out.q, iov, SEND_IOV) };
-	size_t wanted = 0;
+	struct msghdr m = { .msg_iov = iov };
+	size_t wanted = peer_fill(p, &m, most);
 	struct errbuf why;
 	ssize_t n;
 
-	for (size_t i = 0; i < m.msg_iovlen; i++)
-		wanted += iov[i].iov_len;
 	do {
 		n = sendmsg(p->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
 		errbuf_set(&why, "sending failed: %s", strerror(errno));
 		peer_fall_silent(p, why.text);
-		return false;
 	}
-	if (n > 0) {
-		outq_consume(&p->out.q, (size_t)n);
-		p->written_total += (uint64_t)n;
-	}
-	return n == (ssize_t)wanted;
+	*is_full = n < (ssize_t)wanted;
+	if (n <= 0)
+		return 0;
+	outq_consume(&p->out.q, (size_t)n);
+	p->written_total += (uint64_t)n;
+	return (size_t)n;
 }
 
 static void peer_send_waiting(struct ipc_peer *p) {
-	bool was_blocked = p->is_blocked;
+	bool was_blocked = p->is_blocked, is_full = false;
+	size_t total = 0;
 
 	sendq_seal(&p->out);
-	p->is_blocked = false;
-	while (!outq_is_empty(&p->out.q)) {
-		if (!peer_write(p)) {
-			p->is_blocked = true;
-			break;
-		}
-	}
+	while (!outq_is_empty(&p->out.q) && total < SEND_TURN_BYTES && !is_full)
+		total += peer_write(p, SEND_TURN_BYTES - total, &is_full);
+	/* The rest goes when the socket is writable, which may be at once. */
+	p->is_blocked = !outq_is_empty(&p->out.q);
 	if (!p->is_lost && p->is_blocked != was_blocked)
 		peer_watch(p);
 }
@@ -321,6 +391,7 @@ void ipc_peer_free(struct ipc_peer **p) {
 	sendq_fini(&peer->out);
 	sendq_fini(&peer->late);
 	mem_free(peer->in);
+	rcbuf_unref(&peer->large);
 	mem_free(peer);
 }
 
@@ -332,21 +403,24 @@ bool ipc_peer_send(struct ipc_peer *p, enum ipc_type type, const void *message) 
 	return peer_can_queue(p) && sendq_add_message(&p->out, type, message);
 }
 
-bool ipc_peer_send_shared(struct ipc_peer *p, struct rcbuf *encoded) {
+bool ipc_peer_send_shared(struct ipc_peer *p, const struct ipc_encoded *message) {
+	struct rcbuf *head = message->head;
 	uint8_t *at;
 
 	if (!peer_can_queue(p))
 		return false;
-	if (encoded->len > JOIN_MAX_BYTES) {
+	if (head->len > JOIN_MAX_BYTES || message->bulk != NULL) {
 		sendq_seal(&p->out);
-		outq_add(&p->out.q, encoded);
+		outq_add(&p->out.q, head);
+		if (message->bulk != NULL)
+			outq_add(&p->out.q, message->bulk);
 		return true;
 	}
-	at = sendq_reserve(&p->out, encoded->len);
+	at = sendq_reserve(&p->out, head->len);
 	if (at == NULL)
 		return false;
-	memcpy(at, encoded->data, encoded->len);
-	p->out.tail->len += encoded->len;
+	memcpy(at, head->data, head->len);
+	p->out.tail->len += head->len;
 	return true;
 }
 
@@ -373,7 +447,7 @@ void ipc_peer_pause(struct ipc_peer *p, bool is_paused) {
 		return;
 	p->is_paused = is_paused;
 	peer_watch(p);
-	if (!is_paused && p->in_len > 0)
+	if (!is_paused && (p->in_len > 0 || p->large != NULL))
 		evloop_timer_start(&p->resume, 0);
 	else
 		evloop_timer_stop(&p->resume);

@@ -167,8 +167,12 @@ void conn_send(struct conn *c, uint8_t opcode, struct slice data);
 /* In on_message, `data` the whole message at hand: the same, but a large one is not copied. */
 void conn_send_back(struct conn *c, uint8_t opcode, struct slice data);
 /* Whole frames of data, ready for the wire (see conn_wire), shared by many connections; `messages`: how many are in
- * there, for the counters. Ignored unless OPEN. A client that is too far behind is closed (slow_client). */
-void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages);
+ * there, for the counters. payload: NULL, or `frames` is the header of this, which is too large to be compressed.
+ * Ignored unless OPEN. A client that is too far behind is closed (slow_client). */
+void conn_send_frames(struct conn *c, struct rcbuf *frames, struct rcbuf *payload, uint32_t messages);
+/* In on_message. Returns owned: what the whole message at hand lies in, which stays where it is; NULL: it is small, or not
+ * kept in a buffer of its own. */
+struct rcbuf *conn_take_message(struct conn *c) MUST_CHECK;
 /* detail: further words for close frame and log, or NULL. A close frame is sent if the table has a code. */
 void conn_close(struct conn *c, enum close_reason reason, const char *detail);
 

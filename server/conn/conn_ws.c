@@ -30,6 +30,7 @@ static void queue_whole(struct conn *c, uint8_t opcode, struct rcbuf *payload) {
 
 	if (log_is_on(LOG_DEBUG))
 		conn_log_frame(c, "frame out", opcode, payload->len, 1);
+	payload->is_tail = true;
 	conn_queue(c, rcbuf_copy(slice_of(header, header_len)));
 	conn_queue(c, payload);
 }
@@ -85,12 +86,19 @@ void conn_send_back(struct conn *c, uint8_t opcode, struct slice data) {
 		send_message(c, opcode, data, true);
 }
 
-void conn_send_frames(struct conn *c, struct rcbuf *frames, uint32_t messages) {
+struct rcbuf *conn_take_message(struct conn *c) {
+	return ws_reader_take(&c->reader);
+}
+
+void conn_send_frames(struct conn *c, struct rcbuf *frames, struct rcbuf *payload, uint32_t messages) {
 	if (c->state != CONN_OPEN || is_too_slow(c))
 		return;
 	if (log_is_on(LOG_DEBUG))
-		conn_log_frame(c, "frame out", WS_CONTINUATION, frames->len, messages);
-	if (!c->has_context) {
+		conn_log_frame(c, "frame out", WS_CONTINUATION, frames->len + (payload != NULL ? payload->len : 0), messages);
+	if (payload != NULL) {
+		conn_queue_shared(c, frames);
+		conn_queue_shared(c, payload);
+	} else if (!c->has_context) {
 		conn_queue_shared(c, frames);
 	} else {
 		struct rcbuf *own = conn_deflate_frames(c, frames);

@@ -467,9 +467,10 @@ void bus_report(struct bus *b) {
 }
 
 void bus_flush(struct bus *b) {
-	if (b->peer == NULL || !b->is_flush_due || b->state == BUS_BROKEN)
+	if (b->peer == NULL || b->state == BUS_BROKEN)
 		return;
+	if (b->is_flush_due)
+		ipc_peer_flush(b->peer);
 	b->is_flush_due = false;
-	ipc_peer_flush(b->peer);
 	stat_set(STAT_link_queue_bytes, ipc_peer_queued_bytes(b->peer));
 }

@@ -13,13 +13,18 @@ enum {
 
 /* --- gathering --- */
 
-/* The payload lies in d->scratch. */
-static void gather(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode) {
+/* `in`: the counted buffer that the payload lies in, or NULL. */
+static void gather_from(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode, struct slice payload, struct rcbuf *in) {
 	/* A delivery left out would be a gap that nobody is told of; clients of an ended worker come back and recover. */
-	if (d->scratch.failed || !parcels_add(&d->parcels, ch, form, opcode, buf_slice(&d->scratch)))
-		mem_exhausted(d->scratch.len);
+	if (d->scratch.failed || !parcels_add(&d->parcels, ch, form, opcode, payload, in))
+		mem_exhausted(payload.len);
 	if (!list_is_linked(&ch->gathered) && !list_is_empty(&ch->parcels))
 		list_add_tail(&d->gathered, &ch->gathered);
+}
+
+/* The payload lies in d->scratch. */
+static void gather(struct delivery *d, struct channel *ch, uint8_t form, uint8_t opcode) {
+	gather_from(d, ch, form, opcode, buf_slice(&d->scratch), NULL);
 }
 
 void delivery_publication(struct delivery *d, struct channel *ch, const struct ipc_publication *p) {
@@ -40,7 +45,11 @@ void delivery_publication(struct delivery *d, struct channel *ch, const struct i
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->publication(&publication, &d->scratch, f->arg);
-		if (opcode != HUB_SKIP)
+		if (opcode == HUB_SKIP)
+			continue;
+		if ((opcode & HUB_VERBATIM) != 0)
+			gather_from(d, ch, i, opcode & (uint8_t)~HUB_VERBATIM, p->data, p->data_in);
+		else
 			gather(d, ch, i, opcode);
 	}
 }
@@ -174,7 +183,7 @@ void delivery_hand_out(struct channel *ch) {
 			const struct parcel *p = list_entry(at, struct parcel, link);
 
 			if (p->form == form && (p->wires & wire) != 0)
-				conn_send_frames(conn, p->frames, p->messages);
+				conn_send_frames(conn, p->frames, p->payload, p->messages);
 		}
 	}
 	delivery_discard(ch);

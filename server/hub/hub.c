@@ -25,7 +25,8 @@ void hub_take_publication(struct hub *h, struct channel *ch, const struct ipc_pu
 
 static void hub_on_deliver(struct hub *h, const struct ipc_deliver *m) {
 	struct channel *ch = channels_find(&h->channels, m->channel);
-	struct ipc_publication p = { .offset = m->offset, .time_ms = m->time_ms, .kind = m->kind, .data = m->data };
+	struct ipc_publication p = { .offset = m->offset, .time_ms = m->time_ms, .kind = m->kind, .data = m->data,
+		.data_in = m->data_in };
 
 	stat_add(STAT_deliveries, 1);
 	/* Before the snapshot of a channel, everything that comes is in it or older. */
@@ -68,7 +69,7 @@ struct hub_engine hub_engine(const struct hub *h) {
 	struct slice body = slice_skip(buf_slice(&h->engine), IPC_HEADER_BYTES);
 	union ipc_any m;
 
-	if (h->engine.len == 0 || !ipc_decode(IPC_engine_state, body, &m))
+	if (h->engine.len == 0 || !ipc_decode(IPC_engine_state, body, NULL, &m))
 		return (struct hub_engine){ .name = SLICE_EMPTY };
 	return (struct hub_engine){ m.engine_state.engine, m.engine_state.trouble, m.engine_state.nodes };
 }

@@ -49,12 +49,13 @@ struct hub_member_event {
 	bool is_join;
 };
 
-/* The opcode of the message, or HUB_SKIP: nothing for these clients. */
-enum { HUB_SKIP = 0 };
+/* The opcode of the message, or HUB_SKIP: nothing for these clients. With HUB_VERBATIM, a bit beside the opcode, nothing is written,
+ * because the payload is the publication's data as it is: a large one is not copied then. */
+enum { HUB_SKIP = 0, HUB_VERBATIM = 0x80 };
 
 struct hub_form {
 	const char *name;
-	/* Append the payload of ONE WebSocket message to `out`. */
+	/* Append the payload of ONE WebSocket message to `out`. Of a publication it may be HUB_VERBATIM instead. */
 	uint8_t (*publication)(const struct hub_publication *p, struct buf *out, void *arg);
 	/* May be called for 0, 1, .. until it returns HUB_SKIP: an event can be several messages. Sets *count_later when the
 	 * room is too large to announce each: then member_count() follows within a second, or later in a very large one. */
@@ -179,6 +180,9 @@ bool hub_unsubscribe(struct hub_client *c, struct slice channel);
 
 /* key: NULL, or all that makes the publication the same one (already hashed). flags: IPC_NO_HISTORY or 0. */
 void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind, struct slice data,
+    hub_result_fn fn, void *cookie);
+/* The same without a key; data lies in `in` (borrowed, may be NULL), which the link shares when it is large. */
+void hub_publish_from(struct hub_client *c, struct slice channel, uint8_t flags, uint8_t kind, struct slice data, struct rcbuf *in,
     hub_result_fn fn, void *cookie);
 /* flags: IPC_SINCE (after `position`), IPC_BEFORE (before its offset; 0: the newest). */
 void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position, uint32_t limit,

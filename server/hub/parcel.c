@@ -19,6 +19,7 @@ struct variant {
 	uint8_t header[WS_SERVER_HEADER_MAX];
 	size_t header_bytes;
 	struct slice payload;
+	struct rcbuf *in;	/* shared, not copied; or NULL */
 };
 
 static struct variant variant_of(uint8_t first, struct slice payload) {
@@ -28,8 +29,9 @@ static struct variant variant_of(uint8_t first, struct slice payload) {
 	return v;
 }
 
+/* Which are copied. */
 static size_t variant_bytes(const struct variant *v) {
-	return v->header_bytes + v->payload.len;
+	return v->header_bytes + (v->in == NULL ? v->payload.len : 0);
 }
 
 /* --- parcels --- */
@@ -53,17 +55,23 @@ static struct parcel *parcel_new(struct channel *ch, uint8_t form, uint8_t wires
 static void parcel_free(struct parcel *p) {
 	list_remove(&p->link);
 	rcbuf_unref(&p->frames);
+	rcbuf_unref(&p->payload);
 	mem_free(p);
 }
 
 static void parcel_add(struct parcel *p, const struct variant *v) {
 	rcbuf_add(p->frames, slice_of(v->header, v->header_bytes));
-	rcbuf_add(p->frames, v->payload);
+	if (v->in != NULL) {
+		p->payload = rcbuf_part(v->in, v->payload);
+		p->payload->is_tail = true;
+	} else {
+		rcbuf_add(p->frames, v->payload);
+	}
 	p->messages++;
 }
 
-static bool takes_more(const struct parcel *p, size_t bytes) {
-	return bytes < PARCEL_SINGLE_BYTES && p->frames->len < PARCEL_FULL_BYTES;
+static bool takes_more(const struct parcel *p, const struct variant *v) {
+	return p->payload == NULL && v->payload.len < PARCEL_SINGLE_BYTES && p->frames->len < PARCEL_FULL_BYTES;
 }
 
 /* Those being filled are for wires that differ, and nothing later is there for any of these: that keeps the order. A parcel that
@@ -77,7 +85,7 @@ static bool add_variant(struct channel *ch, uint8_t form, uint8_t wires, const s
 
 		if ((p->wires & wires) == 0) {
 			at = &p->next_filling;
-		} else if ((p->wires & ~wires) == 0 && takes_more(p, bytes)) {
+		} else if ((p->wires & ~wires) == 0 && takes_more(p, v)) {
 			if (!rcbuf_try_grow(&p->frames, bytes))
 				return false;
 			parcel_add(p, v);
@@ -127,7 +135,7 @@ static bool add_deflated(struct parcels *ps, struct channel *ch, uint8_t form, u
 	return true;
 }
 
-bool parcels_add(struct parcels *ps, struct channel *ch, uint8_t form, uint8_t opcode, struct slice payload) {
+bool parcels_add(struct parcels *ps, struct channel *ch, uint8_t form, uint8_t opcode, struct slice payload, struct rcbuf *in) {
 	uint8_t wires = ch->wires[form];
 	struct variant v;
 
@@ -135,6 +143,9 @@ bool parcels_add(struct parcels *ps, struct channel *ch, uint8_t form, uint8_t o
 	    !add_deflated(ps, ch, form, &wires, opcode, payload))
 		return false;
 	v = variant_of(opcode, payload);
+	/* What nobody compresses, with a context of his own either. */
+	if (payload.len > WS_DEFLATE_MOST_BYTES)
+		v.in = in;
 	return add_variant(ch, form, wires, &v);
 }
 

@@ -134,20 +134,32 @@ static void on_published(struct bus_request *b, enum bus_outcome outcome, const 
 	request_free(r);
 }
 
-void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind,
-    struct slice data, hub_result_fn fn, void *cookie) {
-	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data };
+static void publish(struct hub_client *c, struct ipc_publish *m, hub_result_fn fn, void *cookie) {
 	struct request *r = request_new(c, cookie);
 
 	if (r == NULL)
 		return;
-	if (key != NULL)
-		memcpy(m.key, key, sizeof(m.key));
 	r->fn.result = fn;
 	c->hub->is_publishing = true;
-	bus_ask(c->hub->bus, &r->bus, IPC_publish, &m, on_published);
+	bus_ask(c->hub->bus, &r->bus, IPC_publish, m, on_published);
 	if (bus_is_asked(&r->bus))
 		stat_add(STAT_publications, 1);
+}
+
+void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key, uint8_t flags, uint8_t kind,
+    struct slice data, hub_result_fn fn, void *cookie) {
+	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data };
+
+	if (key != NULL)
+		memcpy(m.key, key, sizeof(m.key));
+	publish(c, &m, fn, cookie);
+}
+
+void hub_publish_from(struct hub_client *c, struct slice channel, uint8_t flags, uint8_t kind, struct slice data, struct rcbuf *in,
+    hub_result_fn fn, void *cookie) {
+	struct ipc_publish m = { .channel = channel, .flags = flags, .kind = kind, .data = data, .data_in = in };
+
+	publish(c, &m, fn, cookie);
 }
 
 /* --- history --- */
@@ -165,7 +177,7 @@ static void read_ask(struct request *r, enum ipc_type type, const void *message,
 static void read_ask_now(struct request *r, enum ipc_type type) {
 	struct slice body = slice_skip(slice_of(r->question->data, r->question->len), IPC_HEADER_BYTES);
 	union ipc_any message;
-	bool is_readable = ipc_decode(type, body, &message);
+	bool is_readable = ipc_decode(type, body, NULL, &message);
 
 	BUG_ON(!is_readable);
 	bus_ask(r->hub->bus, &r->bus, type, &message, r->bus.fn);

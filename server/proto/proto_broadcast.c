@@ -39,6 +39,7 @@ static void broadcast_on_message(struct conn *c, bool is_text, struct slice data
 	uint8_t kind = is_text ? PAYLOAD_TEXT : PAYLOAD_BINARY;
 	const struct auth_grant *grant = conn_grant(c);
 	uint64_t muted_ms = proto_muted_ms(s->base.context, c);
+	struct rcbuf *whole;
 
 	if (grant != NULL && (grant->rights & RIGHT_publish) == 0) {
 		conn_close(c, CLOSE_policy, "the token does not allow to publish");
@@ -56,8 +57,10 @@ static void broadcast_on_message(struct conn *c, bool is_text, struct slice data
 	}
 	s->unconfirmed++;
 	s->unconfirmed_bytes += data.len;
-	hub_publish(&s->base.hub, slice_text(CHANNEL_BROADCAST), NULL, IPC_NO_HISTORY, kind, data, on_published,
+	whole = conn_take_message(c);
+	hub_publish_from(&s->base.hub, slice_text(CHANNEL_BROADCAST), IPC_NO_HISTORY, kind, data, whole, on_published,
 	    mem_dup(&data.len, sizeof(data.len)));
+	rcbuf_unref(&whole);
 }
 
 static void broadcast_on_limited(struct conn *c, bool is_text UNUSED, struct slice data UNUSED, uint64_t wait_ms) {
@@ -88,15 +91,13 @@ void broadcast_upgrade(struct proto_context *context, struct conn *c, const stru
 
 /* --- the form: the data as it came --- */
 
-static uint8_t raw_publication(const struct hub_publication *p, struct buf *out, void *unused UNUSED) {
+static uint8_t raw_publication(const struct hub_publication *p, struct buf *out UNUSED, void *unused UNUSED) {
 	switch (p->kind) {
 	case PAYLOAD_TEXT:
 	case PAYLOAD_JSON:
-		buf_add(out, p->data);
-		return WS_TEXT;
+		return HUB_VERBATIM | WS_TEXT;
 	case PAYLOAD_BINARY:
-		buf_add(out, p->data);
-		return WS_BINARY;
+		return HUB_VERBATIM | WS_BINARY;
 	default:
 		return HUB_SKIP;
 	}

@@ -64,6 +64,49 @@ story('a client that does not read is closed, can come back, and holds nobody up
 	never.destroy()
 })
 
+// A large message goes on in the buffer in which it came: in the worker, in the broker, in the other worker and to each of their clients.
+story('large messages on /broadcast come whole and in order, and leave nothing behind', { options: { workers: 2, max_message_bytes: '16m',
+	link_queue_bytes: '256m', client_queue_bytes: '256m', compression: 'dedicated', compression_memory: '1m' } }, async (herold) => {
+	const clients = []
+	const open = async (perMessageDeflate) => {
+		const client = { socket: new WebSocket(`${herold.wsUrl}/broadcast`, { perMessageDeflate, maxPayload: 17 * MIB }), got: [] }
+
+		client.socket.on('message', (data) => client.got.push(data))
+		await new Promise((done) => client.socket.once('open', done))
+		return client
+	}
+
+	do
+		clients.push(await open(clients.length % 2 === 0))
+	while (clients.length < 4 || (await herold.status()).workers.some((w) => w.websockets === 0))
+	// Nobody is told from when on he gets what is published.
+	await waitFor(() => {
+		clients[0].socket.send('')
+		return clients.every((client) => client.got.length > 0)
+	}, 'all to be there')
+	// No client may have more than 16 MiB under way.
+	const batches = [[16 * MIB], [100, 256 * KIB + 1, 64 * KIB, 1, 3 * MIB, 256 * KIB, 65000], [16 * MIB], [5 * MIB + 17, 300]]
+	const sent = []
+	const large = (client) => client.got.filter((data) => data.length > 0)
+
+	for (const batch of batches) {
+		for (const data of batch.map((size) => randomBytes(size))) {
+			sent.push(data)
+			clients[1].socket.send(data)
+		}
+		await waitFor(() => clients.every((client) => large(client).length === sent.length), 'all messages')
+	}
+	for (const client of clients)
+		assert.ok(large(client).every((data, i) => data.equals(sent[i])), 'the same bytes')
+	await waitFor(async () => {
+		const now = await counters(herold)
+
+		return now.link_queue_bytes === 0 && now.client_queue_bytes === 0 && now.client_input_bytes < MIB && now.allocated_bytes < 16 * MIB
+	}, 'nothing to be left')
+	for (const client of clients)
+		client.socket.terminate()
+})
+
 story('who sends to /echo and does not read is not read from', { options: { workers: 1 } }, async (herold) => {
 	const { workers: [worker] } = await herold.pids()
 	const socket = new WebSocket(`${herold.wsUrl}/echo`, { perMessageDeflate: false })

@@ -13,11 +13,11 @@ static void check_message(enum ipc_type type, struct slice body) {
 
 	memset(&message, 0xa5, sizeof(message));
 	if (type <= IPC_NONE || type >= IPC_TYPE_COUNT) {
-		BUG_ON(ipc_decode(type, body, &message) || ipc_size(type, &message) != 0 || ipc_encode(type, &message) != NULL);
+		BUG_ON(ipc_decode(type, body, NULL, &message) || ipc_size(type, &message) != 0 || ipc_encode(type, &message) != NULL);
 		return;
 	}
 	BUG_ON(strlen(ipc_type_name(type)) == 0);
-	if (!ipc_decode(type, body, &message))
+	if (!ipc_decode(type, body, NULL, &message))
 		return;
 	BUG_ON(ipc_size(type, &message) != IPC_HEADER_BYTES + body.len);
 	again = ipc_encode(type, &message);

@@ -197,6 +197,11 @@ void hub_publish(struct hub_client *c, struct slice channel, const uint8_t *key 
 		stand_in_publish(c->hub, channel, kind, data);
 }
 
+void hub_publish_from(struct hub_client *c, struct slice channel, uint8_t flags, uint8_t kind, struct slice data, struct rcbuf *in UNUSED,
+    hub_result_fn fn, void *cookie) {
+	hub_publish(c, channel, NULL, flags, kind, data, fn, cookie);
+}
+
 void hub_history(struct hub_client *c, struct slice channel, uint8_t flags, const struct hub_position *position UNUSED,
     uint32_t limit, hub_snapshot_fn fn, void *cookie) {
 	struct stand_in_question *q = ask(c, ASK_HISTORY, channel, cookie);
@@ -343,6 +348,10 @@ void conn_upgrade(struct conn *c, const struct http_request *r UNUSED, const str
 void conn_send(struct conn *c, uint8_t opcode, struct slice data) {
 	if (c->hub->has_conn)
 		c->hub->on_sent(c->hub, opcode, data);
+}
+
+struct rcbuf *conn_take_message(struct conn *c UNUSED) {
+	return NULL;
 }
 
 void conn_send_back(struct conn *c, uint8_t opcode, struct slice data) {

@@ -17,7 +17,7 @@ static void on_message(struct ipc_peer *p, enum ipc_type type, const union ipc_a
 	ck_assert_uint_lt(i, ARRAY_LEN(f->kept));
 	f->kept[i].type = type;
 	f->kept[i].bytes = ipc_encode(type, message);
-	ck_assert(ipc_decode(type, slice_skip(rcbuf_slice(f->kept[i].bytes), IPC_HEADER_BYTES), &f->kept[i].message));
+	ck_assert(ipc_decode(type, slice_skip(rcbuf_slice(f->kept[i].bytes), IPC_HEADER_BYTES), NULL, &f->kept[i].message));
 	if (type == IPC_hello && !f->is_mute) {
 		struct ipc_hello hello = { f->version, PROCESS_BROKER, 0, 1 };
 

@@ -214,7 +214,7 @@ static void offer(size_t bytes, uint32_t count) {
 	rcbuf_add(frames, slice_of(header, ws_frame_header(header, WS_FIN | WS_BINARY, bytes)));
 	rcbuf_add(frames, slice_of(payload, bytes));
 	for (uint32_t i = 0; i < count; i++)
-		conn_send_frames(w.opened, frames, 1);
+		conn_send_frames(w.opened, frames, NULL, 1);
 	mem_free(payload);
 	rcbuf_unref(&frames);
 }

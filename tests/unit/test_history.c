@@ -3,6 +3,8 @@
 
 #include <check.h>
 
+#include "common/base/mem.h"
+
 static struct history_store store;
 static struct history one, two;
 
@@ -142,6 +144,43 @@ START_TEST(positions_and_records) {
 }
 END_TEST
 
+/* What a large one lies in is kept instead of a copy, and counts as a whole. */
+START_TEST(large_ones_are_shared) {
+	enum { BYTES = 100000, AROUND = 60 };
+	struct rcbuf *message = rcbuf_try_new(AROUND + BYTES);
+	struct ipc_publication p = { .offset = 1, .data_in = message }, read;
+	size_t before = mem_in_use();
+	struct slice rest;
+	struct buf out;
+
+	memset(message->data, 'x', message->cap);
+	message->len = message->cap;
+	p.data = slice_skip(rcbuf_slice(message), AROUND);
+	open_store(3, 1 << 20, 1 << 20, 1000);
+	history_add(&store, &one, &p, 0);
+	ck_assert_uint_lt(mem_in_use(), before + 1000);
+	ck_assert_uint_eq(one.bytes, AROUND + BYTES + HISTORY_ENTRY_BYTES);
+	ck_assert_uint_eq(message->refs, 2);
+	buf_init(&out, 2 * BYTES);
+	history_put(&one, 0, &out);
+	rest = buf_slice(&out);
+	ck_assert(ipc_next_publication(&rest, &read) && rest.len == 0 && slice_eq(read.data, p.data));
+	buf_fini(&out);
+	/* Not for a few bytes of it. */
+	p.offset = 2;
+	p.data.len = 10;
+	history_add(&store, &one, &p, 0);
+	ck_assert_uint_eq(message->refs, 2);
+	ck_assert_uint_eq(one.bytes, AROUND + BYTES + 10 + 2 * HISTORY_ENTRY_BYTES);
+	for (uint64_t i = 3; i <= 4; i++)
+		add(&one, i, 10, 0);
+	ck_assert_uint_eq(one.bytes, 3 * (10 + HISTORY_ENTRY_BYTES));
+	ck_assert_uint_eq(message->refs, 1);
+	rcbuf_unref(&message);
+	close_store();
+}
+END_TEST
+
 Suite *suite_history(void);
 
 Suite *suite_history(void) {
@@ -155,6 +194,7 @@ Suite *suite_history(void) {
 	tcase_add_test(t, rings_and_owners_count);
 	tcase_add_test(t, age_drops);
 	tcase_add_test(t, positions_and_records);
+	tcase_add_test(t, large_ones_are_shared);
 	suite_add_tcase(s, t);
 	return s;
 }

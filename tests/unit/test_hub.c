@@ -470,6 +470,57 @@ static void channels_to_client(struct hub_client *hc, void *cookie UNUSED, const
 
 static const struct hub_cursor from_the_start;
 
+/* Neither on its way to the broker nor on that to the clients, however many. */
+START_TEST(large_data_is_not_copied) {
+	enum { BYTES = 900000 };
+	struct rcbuf *data = rcbuf_try_new(BYTES);
+	struct test_client *clients[3];
+	size_t in_use;
+	char *text;
+
+	memset(data->data, 'x', BYTES);
+	data->len = BYTES;
+	hub_fixture_open();
+	for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+		clients[i] = client_open(FORM_BARE);
+	join_live(clients[0], "c", 0);
+	for (size_t i = 1; i < ARRAY_LEN(clients); i++) {
+		subscribe(clients[i], "c", 0);
+		client_expect(clients[i], "snap:e:0|");
+		clients[i]->is_deaf = true;
+	}
+	in_use = mem_in_use();
+	hub_publish_from(&clients[0]->hub, slice_text("c"), 0, PAYLOAD_TEXT, rcbuf_slice(data), data, result_to_client, test_cookie());
+	ck_assert_uint_eq(data->refs, 2);
+	ck_assert_uint_lt(mem_in_use(), in_use + 10000);
+	ck_assert(slice_eq(fake_broker_take(&broker, IPC_publish)->publish.data, rcbuf_slice(data)));
+	ck_assert_uint_eq(data->refs, 1);
+	text = mem_zalloc(BYTES + 1);
+	memset(text, 'y', BYTES);
+	broker_deliver("c", "e", 1, "small", NULL);
+	broker_deliver("c", "e", 2, text, NULL);
+	broker_deliver("c", "e", 3, "last", NULL);
+	in_use = mem_in_use();
+	fake_broker_turns(&broker, 50);
+	/* What the fake broker had queued is one for both who have not taken it, who hold what their sockets have not. */
+	ck_assert_uint_ge(stat_get(stats_own, STAT_client_queue_bytes), BYTES);
+	ck_assert_uint_lt(mem_in_use(), in_use + BYTES / 2);
+	for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+		struct buf expected;
+
+		buf_init(&expected, BYTES + 100);
+		buf_addf(&expected, "small|%s|last|", text);
+		buf_add_u8(&expected, 0);
+		clients[i]->is_deaf = false;
+		client_expect(clients[i], (const char *)expected.data);
+		buf_fini(&expected);
+	}
+	mem_free(text);
+	rcbuf_unref(&data);
+	hub_fixture_close();
+}
+END_TEST
+
 START_TEST(lists_are_answered_or_unavailable) {
 	const struct hub_cursor bob = { 7, slice_text("bob") };
 	struct test_client *api;
@@ -578,6 +629,7 @@ Suite *suite_hub(void) {
 	tcase_add_test(t, parcels_keep_order_and_bytes);
 	tcase_add_test(t, slow_client_goes_alone);
 	tcase_add_test(t, publishing_is_answered);
+	tcase_add_test(t, large_data_is_not_copied);
 	tcase_add_test(t, lists_are_answered_or_unavailable);
 	tcase_add_test(t, finished_clients_are_not_called);
 	tcase_add_test_raise_signal(t, without_memory_for_a_delivery_the_process_ends, SIGABRT);

@@ -33,6 +33,7 @@ static void any_key(uint8_t key[IPC_KEY_BYTES]) {
 #define STR(n) m->n = any_bytes();
 #define BYTES(n) m->n = any_bytes();
 #define KEY(n) any_key(m->n);
+#define BULK(n) BYTES(n)
 #define IPC_MSG(name, fields) \
 	static void fill_##name(struct ipc_##name *m) { \
 		fields \
@@ -46,6 +47,7 @@ static void any_key(uint8_t key[IPC_KEY_BYTES]) {
 #define STR(n) ck_assert(slice_eq(a->n, b->n));
 #define BYTES(n) ck_assert(slice_eq(a->n, b->n));
 #define KEY(n) ck_assert(memcmp(a->n, b->n, IPC_KEY_BYTES) == 0);
+#define BULK(n) BYTES(n)
 #define IPC_MSG(name, fields) \
 	static void same_##name(const struct ipc_##name *a, const struct ipc_##name *b) { \
 		fields \
@@ -55,7 +57,7 @@ static void any_key(uint8_t key[IPC_KEY_BYTES]) {
 /* Each body is a heap block of its exact size, so that a sanitizer sees a read past its end. */
 static bool decode_exact(enum ipc_type type, const uint8_t *body, size_t len, union ipc_any *out) {
 	uint8_t *copy = mem_dup(body, len);
-	bool is_ok = ipc_decode(type, slice_of(copy, len), out);
+	bool is_ok = ipc_decode(type, slice_of(copy, len), NULL, out);
 
 	mem_free(copy);
 	return is_ok;
@@ -90,6 +92,7 @@ static struct rcbuf *encode_checked(enum ipc_type type, const void *message) {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) \
 	static void round_##name(void) { \
 		struct ipc_##name m = { 0 }; \
@@ -98,12 +101,63 @@ static struct rcbuf *encode_checked(enum ipc_type type, const void *message) {
 \
 		fill_##name(&m); \
 		r = encode_checked(IPC_##name, &m); \
-		ck_assert(ipc_decode(IPC_##name, slice_skip(rcbuf_slice(r), IPC_HEADER_BYTES), &out)); \
+		ck_assert(ipc_decode(IPC_##name, slice_skip(rcbuf_slice(r), IPC_HEADER_BYTES), NULL, &out)); \
 		same_##name(&m, &out.name); \
 		refuse_all_others(IPC_##name, r); \
 		rcbuf_unref(&r); \
 	}
 #include "common/ipc/ipc_msg.tbl"
+
+/* In two parts they are the bytes that they are in one. */
+static void check_shared(struct rcbuf *in, size_t at, size_t len, bool is_apart) {
+	struct ipc_publish m = { .request = 7, .channel = slice_text("lobby"), .data = slice_of(in->data + at, len), .data_in = in };
+	struct rcbuf *whole = ipc_encode(IPC_publish, &m);
+	struct ipc_encoded e = ipc_encode_shared(IPC_publish, &m);
+	struct slice head = rcbuf_slice(e.head), bulk = e.bulk != NULL ? rcbuf_slice(e.bulk) : SLICE_EMPTY;
+
+	ck_assert(e.bulk == NULL ? !is_apart : is_apart);
+	ck_assert_uint_eq(head.len + bulk.len, whole->len);
+	ck_assert(slice_eq(head, slice_of(whole->data, head.len)));
+	ck_assert(slice_eq(bulk, slice_skip(rcbuf_slice(whole), head.len)));
+	ck_assert(!is_apart || bulk.ptr == in->data + at);
+	rcbuf_unref(&whole);
+	ipc_encoded_drop(&e);
+	ck_assert_uint_eq(in->refs, 1);
+}
+
+START_TEST(large_data_is_shared) {
+	struct rcbuf *in = rcbuf_try_new(IPC_BULK_BYTES + 100);
+	struct ipc_publish alone = { .channel = slice_text("lobby"), .data = slice_of(in->data, IPC_BULK_BYTES) };
+	struct ipc_encoded e;
+
+	memset(in->data, 'x', in->cap);
+	in->len = in->cap;
+	check_shared(in, 0, IPC_BULK_BYTES + 100, true);
+	check_shared(in, 50, IPC_BULK_BYTES + 50, true);
+	check_shared(in, 100, IPC_BULK_BYTES, true);
+	check_shared(in, 100, IPC_BULK_BYTES - 1, false);
+	check_shared(in, 100, 0, false);
+	/* Nobody counts it. */
+	e = ipc_encode_shared(IPC_publish, &alone);
+	ck_assert(e.head != NULL && e.bulk == NULL);
+	ipc_encoded_drop(&e);
+	rcbuf_unref(&in);
+}
+END_TEST
+
+/* Whoever decodes is told in which buffer it lies. */
+START_TEST(decoded_in_a_buffer) {
+	struct ipc_deliver d = { .channel = slice_text("lobby"), .data = slice_text("data") };
+	struct rcbuf *r = ipc_encode(IPC_deliver, &d);
+	union ipc_any out;
+
+	ck_assert(ipc_decode(IPC_deliver, slice_skip(rcbuf_slice(r), IPC_HEADER_BYTES), r, &out));
+	ck_assert_ptr_eq(out.deliver.data_in, r);
+	ck_assert(ipc_decode(IPC_deliver, slice_skip(rcbuf_slice(r), IPC_HEADER_BYTES), NULL, &out));
+	ck_assert_ptr_null(out.deliver.data_in);
+	rcbuf_unref(&r);
+}
+END_TEST
 
 START_TEST(round_trips) {
 	for (size_t i = 0; i < sizeof(noise); i++)
@@ -116,6 +170,7 @@ START_TEST(round_trips) {
 #define STR(n)
 #define BYTES(n)
 #define KEY(n)
+#define BULK(n)
 #define IPC_MSG(name, fields) round_##name();
 #include "common/ipc/ipc_msg.tbl"
 	}
@@ -139,7 +194,7 @@ START_TEST(unknown_types_and_long_texts_are_refused) {
 
 	for (unsigned type = 0; type < 256; type++) {
 		if (type == IPC_NONE || type >= IPC_TYPE_COUNT)
-			ck_assert(!ipc_decode((enum ipc_type)type, SLICE_EMPTY, &out));
+			ck_assert(!ipc_decode((enum ipc_type)type, SLICE_EMPTY, NULL, &out));
 		ck_assert_uint_gt(strlen(ipc_type_name((enum ipc_type)type)), 0);
 	}
 	ck_assert_uint_eq(ipc_size(IPC_NONE, &m), 0);
@@ -151,7 +206,7 @@ START_TEST(unknown_types_and_long_texts_are_refused) {
 END_TEST
 
 START_TEST(records) {
-	struct ipc_publication p = { 7, 8, 9, { 1, 2, 3 }, slice_text("data") }, p2;
+	struct ipc_publication p = { 7, 8, 9, { 1, 2, 3 }, slice_text("data"), NULL }, p2;
 	struct ipc_member m = { 1ull << 40, slice_text("anna"), slice_text("{}") }, m2;
 	struct ipc_channel c = { slice_text("lobby"), slice_text("e1"), 3, 4 }, c2;
 	struct slice rest;
@@ -187,6 +242,8 @@ Suite *suite_ipc_msg(void) {
 	TCase *t = tcase_create("messages");
 
 	tcase_add_test(t, round_trips);
+	tcase_add_test(t, large_data_is_shared);
+	tcase_add_test(t, decoded_in_a_buffer);
 	tcase_add_test(t, one_message_byte_by_byte);
 	tcase_add_test(t, unknown_types_and_long_texts_are_refused);
 	tcase_add_test(t, records);

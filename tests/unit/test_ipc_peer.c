@@ -21,6 +21,7 @@ struct end {
 	char lost[300];
 	int lost_count;
 	bool pauses;	/* itself, at every message */
+	struct rcbuf *kept;	/* the first large one */
 };
 
 static struct evloop *loop;
@@ -37,6 +38,10 @@ static void on_message(struct ipc_peer *p, enum ipc_type type, const union ipc_a
 		buf_add_u64_text(&e->log, m->published.request);
 	buf_add_u8(&e->log, '|');
 	if (type == IPC_deliver) {
+		if (m->deliver.data_in != NULL && e->kept == NULL)
+			e->kept = rcbuf_part(m->deliver.data_in, m->deliver.data);
+		/* The message has some bytes more than its data. */
+		ck_assert(m->deliver.data.len > 65536 ? m->deliver.data_in != NULL : m->deliver.data.len > 65400 || m->deliver.data_in == NULL);
 		ck_assert_uint_eq(m->deliver.offset, ++e->next_offset);
 		e->data_bytes += m->deliver.data.len;
 		for (size_t i = 0; i < m->deliver.data.len; i += 997)
@@ -65,6 +70,7 @@ static void end_open(struct end *e, int fd, size_t queue_bytes) {
 static void end_close(struct end *e) {
 	ipc_peer_free(&e->peer);
 	buf_fini(&e->log);
+	rcbuf_unref(&e->kept);
 }
 
 /* Opens both ends, or b alone: then the other descriptor comes back. */
@@ -212,7 +218,7 @@ START_TEST(large_and_small_in_order) {
 		struct rcbuf *r = make_deliver(i + 1, bytes);
 
 		total += bytes;
-		ck_assert(ipc_peer_send_shared(a.peer, r));
+		ck_assert(ipc_peer_send_shared(a.peer, &(struct ipc_encoded){ .head = r }));
 		rcbuf_unref(&r);
 		if (i % 7 == 0)
 			ipc_peer_flush(a.peer);
@@ -224,6 +230,120 @@ START_TEST(large_and_small_in_order) {
 	ck_assert_uint_eq(b.data_bytes, total);
 	ck_assert_uint_eq(ipc_peer_queued_bytes(a.peer), 0);
 	ck_assert_uint_eq(ipc_peer_queued_total(a.peer), ipc_peer_written_total(a.peer));
+	close_pair();
+}
+END_TEST
+
+enum { LARGE = 3 << 20 };
+
+static struct rcbuf *large_data(uint64_t offset) {
+	struct rcbuf *data = rcbuf_try_new(LARGE);
+
+	for (size_t i = 0; i < LARGE; i++)
+		data->data[i] = (uint8_t)(i + offset);
+	data->len = LARGE;
+	return data;
+}
+
+static bool send_data(struct end *e, uint64_t offset, struct rcbuf *data) {
+	struct ipc_deliver d = { .channel = slice_text("c"), .offset = offset, .data = rcbuf_slice(data), .data_in = data };
+
+	return ipc_peer_send(e->peer, IPC_deliver, &d);
+}
+
+/* It is neither copied where it is sent, nor is more than it is received into, nor does it go with the message. */
+START_TEST(large_ones_are_shared) {
+	struct rcbuf *data = large_data(1);
+	size_t in_use;
+
+	open_pair(true, 1 << 30);
+	in_use = mem_in_use();
+	ck_assert(send_text(&a, "before") && send_data(&a, 1, data) && send_text(&a, "behind"));
+	ck_assert_uint_lt(mem_in_use(), in_use + 10000);
+	ck_assert_uint_eq(data->refs, 2);
+	ck_assert_uint_eq(ipc_peer_queued_bytes(a.peer), ipc_peer_queued_total(a.peer));
+	ck_assert_uint_gt(ipc_peer_queued_bytes(a.peer), LARGE);
+	ck_assert_uint_lt(ipc_peer_queued_bytes(a.peer), LARGE + 200);
+	for (unsigned n = 0; n < 10000 && b.count < 3; n++) {
+		uint64_t before = ipc_peer_written_total(a.peer);
+
+		ipc_peer_flush(a.peer);
+		ck_assert_uint_le(ipc_peer_written_total(a.peer) - before, 256 << 10);
+		turn();
+	}
+	assert_log(&b, "unsubscribebefore|deliver|unsubscribebehind|");
+	ck_assert_uint_eq(data->refs, 1);
+	ck_assert(slice_eq(rcbuf_slice(b.kept), rcbuf_slice(data)));
+	ck_assert_uint_eq(b.kept->whole->refs, 1);
+	ck_assert_uint_lt(b.kept->whole->cap, LARGE + 100);
+	rcbuf_unref(&data);
+	close_pair();
+}
+END_TEST
+
+/* With a socket that would take more at once. */
+START_TEST(sends_a_share_of_a_turn) {
+	struct rcbuf *data = large_data(1);
+	int fds[2], bytes = 4 << 20;
+	uint64_t written;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	loop = evloop_new();
+	end_open(&a, fds[0], 1 << 30);
+	end_open(&b, fds[1], 1 << 30);
+	ck_assert(send_data(&a, 1, data));
+	ipc_peer_flush(a.peer);
+	written = ipc_peer_written_total(a.peer);
+	ck_assert_uint_eq(written, 256 << 10);
+	/* The rest goes by itself. */
+	for (unsigned n = 0; n < 10000 && b.count < 1; n++)
+		turn();
+	ck_assert_uint_eq(b.data_bytes, LARGE);
+	rcbuf_unref(&data);
+	close_pair();
+}
+END_TEST
+
+/* What is announced takes memory when it comes, and not before. */
+START_TEST(announced_is_not_yet_there) {
+	static const uint8_t head[] = { 0, MAX_BYTES / 0x10000 - 1, 0, 0, IPC_deliver };
+	static uint8_t some[1 << 20];
+	int fd = open_pair(false, 1000);
+	size_t in_use = mem_in_use();
+
+	write_all(fd, head, sizeof(head));
+	turns(2);
+	ck_assert_uint_le(mem_in_use(), in_use + (1 << 20) + (80 << 10));
+	for (size_t sent = 0; sent < sizeof(some); sent += 65536) {
+		write_all(fd, some, 65536);
+		turns(2);
+	}
+	ck_assert_uint_le(mem_in_use(), in_use + (2 << 20) + (80 << 10));
+	ck_assert_int_eq(b.lost_count, 0);
+	close(fd);
+	turns(3);
+	ck_assert_int_eq(b.lost_count, 1);
+	close_pair();
+	ck_assert_uint_lt(mem_in_use(), in_use);
+}
+END_TEST
+
+START_TEST(pause_amid_a_large_one) {
+	struct rcbuf *data[] = { large_data(1), large_data(2) };
+
+	open_pair(true, 1 << 30);
+	b.pauses = true;
+	ck_assert(send_data(&a, 1, data[0]) && send_data(&a, 2, data[1]));
+	for (unsigned n = 0; n < 10000 && b.count < 2; n++) {
+		ipc_peer_pause(b.peer, n % 3 != 0);
+		ipc_peer_flush(a.peer);
+		turn();
+	}
+	ck_assert_uint_eq(b.count, 2);
+	ck_assert_uint_eq(b.data_bytes, 2 * LARGE);
+	for (size_t i = 0; i < ARRAY_LEN(data); i++)
+		rcbuf_unref(&data[i]);
 	close_pair();
 }
 END_TEST
@@ -274,7 +394,7 @@ START_TEST(full_buffer_survives_a_pause) {
 	for (uint64_t i = 1; i <= 300; i++) {
 		struct rcbuf *r = make_deliver(i, 3000);
 
-		ck_assert(ipc_peer_send_shared(a.peer, r));
+		ck_assert(ipc_peer_send_shared(a.peer, &(struct ipc_encoded){ .head = r }));
 		rcbuf_unref(&r);
 	}
 	ipc_peer_flush(a.peer);
@@ -295,7 +415,7 @@ START_TEST(queue_is_bounded_and_drains) {
 	ipc_peer_pause(b.peer, true);
 	for (;;) {
 		struct rcbuf *r = make_deliver(sent + 1, 10000);
-		bool is_queued = ipc_peer_send_shared(a.peer, r);
+		bool is_queued = ipc_peer_send_shared(a.peer, &(struct ipc_encoded){ .head = r });
 
 		rcbuf_unref(&r);
 		if (!is_queued)
@@ -362,6 +482,10 @@ Suite *suite_ipc_peer(void) {
 	tcase_add_test(t, byte_by_byte);
 	tcase_add_loop_test(t, bad_messages_cut_the_link, 0, (int)ARRAY_LEN(bad_rows));
 	tcase_add_test(t, large_and_small_in_order);
+	tcase_add_test(t, large_ones_are_shared);
+	tcase_add_test(t, sends_a_share_of_a_turn);
+	tcase_add_test(t, announced_is_not_yet_there);
+	tcase_add_test(t, pause_amid_a_large_one);
 	tcase_add_test(t, late_messages_follow_all_others);
 	tcase_add_test(t, pause_keeps_what_waits);
 	tcase_add_test(t, full_buffer_survives_a_pause);

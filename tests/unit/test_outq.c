@@ -230,6 +230,55 @@ START_TEST(buf_becomes_one) {
 }
 END_TEST
 
+START_TEST(parts_share_a_whole) {
+	size_t in_use = mem_in_use();
+	struct rcbuf *whole = rcbuf_copy(slice_text("head and body")), *body, *all, *inner;
+
+	body = rcbuf_part(whole, slice_skip(rcbuf_slice(whole), 5));
+	ck_assert(slice_eq_text(rcbuf_slice(body), "and body"));
+	ck_assert_ptr_eq(body->data, whole->data + 5);
+	ck_assert_uint_eq(body->cap, body->len);
+	all = rcbuf_part(whole, rcbuf_slice(whole));
+	ck_assert_ptr_eq(all, whole);
+	/* Of a part of a part the bytes are the whole's, and the part need not stay. */
+	inner = rcbuf_part(body, slice_skip(rcbuf_slice(body), 4));
+	ck_assert_ptr_eq(inner->whole, whole);
+	ck_assert_uint_eq(whole->refs, 4);
+	rcbuf_unref(&body);
+	rcbuf_unref(&all);
+	rcbuf_unref(&whole);
+	ck_assert(slice_eq_text(rcbuf_slice(inner), "body"));
+	ck_assert_uint_eq(inner->whole->refs, 1);
+	rcbuf_unref(&inner);
+	ck_assert_uint_eq(mem_in_use(), in_use);
+}
+END_TEST
+
+/* How much of "one", then head and tail, then "last" is left to send, if so much was sent before all the rest is dropped. */
+START_TEST(a_tail_stays_with_its_head) {
+	static const size_t left[] = { 0, 2, 1, 0, 8, 7, 6, 5, 4, 3, 2, 1, 0, 3, 2, 1, 0 };
+	struct rcbuf *parts[] = { rcbuf_copy(slice_text("one")), rcbuf_copy(slice_text("hea")), rcbuf_copy(slice_text("tail!!")),
+		rcbuf_copy(slice_text("last")) };
+
+	parts[2]->is_tail = true;
+	for (size_t sent = 0; sent < ARRAY_LEN(left); sent++) {
+		struct outq q;
+
+		outq_init(&q);
+		for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+			outq_add(&q, parts[i]);
+		outq_consume(&q, sent);
+		outq_drop_unstarted(&q);
+		ck_assert_msg(q.bytes == left[sent], "%zu sent, %zu left", sent, q.bytes);
+		outq_fini(&q);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		ck_assert_uint_eq(parts[i]->refs, 1);
+		rcbuf_unref(&parts[i]);
+	}
+}
+END_TEST
+
 Suite *suite_outq(void);
 Suite *suite_outq(void) {
 	Suite *s = suite_create("outq");
@@ -240,6 +289,8 @@ Suite *suite_outq(void) {
 	tcase_add_test(tc, iovec_stops_at_max);
 	tcase_add_test(tc, buffer_grows);
 	tcase_add_test(tc, buf_becomes_one);
+	tcase_add_test(tc, parts_share_a_whole);
+	tcase_add_test(tc, a_tail_stays_with_its_head);
 	tcase_set_timeout(tc, 30);
 	suite_add_tcase(s, tc);
 	return s;
