@@ -81,6 +81,7 @@ void outq_take(struct outq *q, struct rcbuf *r) {
 		return;
 	}
 	push(q, r);
+	BUG_ON(q->bytes > UINT32_MAX - r->len);
 	q->bytes += r->len;
 }
 
@@ -113,7 +114,7 @@ static void drop_first_chunk(struct outq *q) {
 
 void outq_consume(struct outq *q, size_t n) {
 	BUG_ON(n > q->bytes);
-	q->bytes -= n;
+	q->bytes -= (uint32_t)n;
 	while (n > 0) {
 		struct outq_chunk *c = q->first;
 		size_t left = c->slot[c->begin]->len - q->front_sent;

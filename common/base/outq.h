@@ -2,7 +2,8 @@
  * outq - bytes waiting to be sent: a queue of counted buffers
  *
  * Holds pointers, never copies. Empty queues own no memory. Chunks of pointers come from a process-wide free list, so a queue
- * that fills and drains allocates nothing. The queue knows no limit: whoever adds checks outq.bytes first.
+ * that fills and drains allocates nothing. Whoever adds checks outq.bytes first: there is
+ * room for 4 GiB, twice what any option allows.
  */
 #ifndef COMMON_BASE_OUTQ_H
 #define COMMON_BASE_OUTQ_H
@@ -15,7 +16,7 @@ struct outq_chunk;
 
 struct outq {
 	struct outq_chunk *first, *last;
-	size_t bytes;		/* not yet consumed, over all buffers */
+	uint32_t bytes;		/* not yet consumed, over all buffers */
 	uint32_t front_sent;	/* bytes of the first buffer that are consumed: < its length */
 };
 

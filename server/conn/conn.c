@@ -5,8 +5,8 @@
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
-/* 368 bytes, which malloc makes a block of 384. */
-STATIC_ASSERT(sizeof(struct conn) <= 368, "an idle connection is small");
+/* Of which malloc makes a block of 368. */
+STATIC_ASSERT(sizeof(struct conn) <= 360, "an idle connection is small");
 STATIC_ASSERT(CLOSE_REASON_COUNT <= STAT_closed_last - STAT_closed + 1, "every reason has its counter");
 
 static const uint64_t NEVER_MS = UINT64_MAX;

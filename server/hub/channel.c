@@ -120,11 +120,12 @@ struct channel *channels_next(const struct channels *cs, const struct channel *c
 /* --- subscribers --- */
 
 struct sub *sub_new(struct channel *ch, struct hub_client *c) {
-	struct sub *s = mem_zalloc(sizeof(*s));
+	struct sub *s = c->own.client == NULL ? &c->own : mem_alloc(sizeof(*s)), **at = &c->subs;
 
-	s->client = c;
-	s->channel = ch;
-	list_add_tail(&c->subs, &s->on_client);
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = s;
+	*s = (struct sub){ .client = c, .channel = ch };
 	list_add_tail(&ch->waiting, &s->on_channel);
 	list_remove(&ch->idle);
 	c->sub_count++;
@@ -148,13 +149,19 @@ void sub_go_live(struct sub *s) {
 
 void sub_free(struct channels *cs, struct sub *s) {
 	struct channel *ch = s->channel;
+	struct sub **at = &s->client->subs;
 
 	if (s->is_live && --ch->live[s->client->form][s->wire] == 0)
 		ch->wires[s->client->form] &= (uint8_t)~(1u << s->wire);
 	s->client->sub_count--;
-	list_remove(&s->on_client);
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
 	list_remove(&s->on_channel);
-	mem_free(s);
+	if (s == &s->client->own)
+		s->client = NULL;
+	else
+		mem_free(s);
 	if (channel_is_used(ch))
 		return;
 	ch->idle_since_ms = evloop_now_ms(cs->loop);
@@ -168,9 +175,7 @@ struct sub *sub_find(const struct channels *cs, const struct hub_client *c, stru
 
 	if (ch == NULL)
 		return NULL;
-	list_for_each(it, &c->subs) {
-		struct sub *s = list_entry(it, struct sub, on_client);
-
+	for (struct sub *s = c->subs; s != NULL; s = s->next) {
 		if (s->channel == ch)
 			return s;
 	}

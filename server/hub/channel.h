@@ -55,21 +55,6 @@ struct channel {
 	char name[];
 };
 
-struct request;
-
-/* One client on one channel. */
-struct sub {
-	struct list on_client;
-	struct list on_channel;	/* subs or waiting */
-	struct hub_client *client;
-	struct channel *channel;
-	struct request *request;	/* NULL once it is answered */
-	uint32_t said_on;	/* the link on which its member_add was sent; 0: on none */
-	bool is_live;
-	bool is_present;
-	uint8_t wire;	/* once it is live */
-};
-
 struct channels {
 	struct htab table;
 	struct list idle;	/* by idle_since_ms */

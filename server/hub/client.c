@@ -6,11 +6,10 @@
 enum { SUBSCRIBE_TRIES_MAX = 4 };
 
 struct hub_identity {
-	char *member;
-	uint8_t *info;
-	size_t member_len, info_len;
-	uint32_t said_on;	/* the link on which it was claimed last */
 	uint8_t token[IPC_KEY_BYTES];
+	uint32_t said_on;	/* the link on which it was claimed last */
+	uint16_t member_len, info_len;
+	uint8_t bytes[];	/* member; info */
 };
 
 static enum ipc_result member_result(enum bus_outcome outcome, const union ipc_any *answer) {
@@ -20,25 +19,34 @@ static enum ipc_result member_result(enum bus_outcome outcome, const union ipc_a
 }
 
 static struct hub_identity *identity_new(struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info) {
-	struct hub_identity *i = mem_zalloc(sizeof(*i));
+	struct hub_identity *i = mem_alloc(sizeof(*i) + member.len + info.len);
 
-	i->member = mem_dup(member.ptr, member.len);
-	i->member_len = member.len;
-	i->info = mem_dup(info.ptr, info.len);
-	i->info_len = info.len;
+	BUG_ON(member.len > UINT16_MAX || info.len > UINT16_MAX);
 	memcpy(i->token, token, sizeof(i->token));
+	i->said_on = 0;
+	i->member_len = (uint16_t)member.len;
+	i->info_len = (uint16_t)info.len;
+	memcpy(i->bytes, member.ptr, member.len);
+	if (info.len > 0)
+		memcpy(i->bytes + member.len, info.ptr, info.len);
 	return i;
 }
 
 void client_identity_free(struct hub_identity **identity) {
-	struct hub_identity *i = *identity;
-
-	if (i == NULL)
-		return;
+	mem_free(*identity);
 	*identity = NULL;
-	mem_free(i->member);
-	mem_free(i->info);
-	mem_free(i);
+}
+
+static struct slice identity_member(const struct hub_identity *i) {
+	return slice_of(i->bytes, i->member_len);
+}
+
+static struct slice identity_info(const struct hub_identity *i) {
+	return slice_of(i->bytes + i->member_len, i->info_len);
+}
+
+struct slice hub_client_info(const struct hub_client *c) {
+	return c->identity != NULL ? identity_info(c->identity) : SLICE_EMPTY;
 }
 
 static struct slice users_channel(void) {
@@ -51,10 +59,13 @@ static struct ipc_member_add member_message(struct slice channel, const struct h
 	struct ipc_member_add m = {
 		.channel = channel,
 		.flags = flags,
-		.member = slice_of(i->member, i->member_len),
-		.info = slice_of(i->info, i->info_len),
+		.member = identity_member(i),
+		.info = identity_info(i),
 	};
 
+	/* Nobody is told who is there. */
+	if (slice_eq(channel, users_channel()))
+		m.info = SLICE_EMPTY;
 	memcpy(m.token, i->token, sizeof(m.token));
 	return m;
 }
@@ -74,7 +85,7 @@ static void tell_gone(struct hub *h, struct slice channel, const struct hub_iden
     uint32_t grace_ms) {
 	struct ipc_member_remove m = {
 		.channel = channel,
-		.member = slice_of(i->member, i->member_len),
+		.member = identity_member(i),
 		.grace_ms = grace_ms,
 	};
 
@@ -89,9 +100,7 @@ void client_tell_identity(struct hub *h, struct hub_client *c) {
 }
 
 void client_tell_memberships(struct hub *h, struct hub_client *c) {
-	list_for_each(it, &c->subs) {
-		struct sub *s = list_entry(it, struct sub, on_client);
-
+	for (struct sub *s = c->subs; s != NULL; s = s->next) {
 		/* Who still waits for the answer is told of with the question. */
 		if (s->is_present && s->is_live && s->said_on != bus_link(h->bus))
 			client_tell_member(h, channel_name(s->channel), c->identity, IPC_RESYNC, &s->said_on);
@@ -106,10 +115,7 @@ void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uin
 	c->hub = h;
 	c->conn = conn;
 	c->form = form;
-	list_init(&c->subs);
 	list_init(&c->requests);
-	list_init(&c->reads);
-	list_init(&c->in_turn);
 	list_init(&c->link);
 }
 
@@ -127,8 +133,8 @@ void hub_client_fini(struct hub_client *c, uint32_t grace_ms) {
 	c->hub = NULL;
 	while (!list_is_empty(&c->requests))
 		request_forget(list_entry(c->requests.next, struct request, on_client), grace_ms);
-	while (!list_is_empty(&c->subs))
-		sub_drop(h, list_entry(c->subs.next, struct sub, on_client), grace_ms);
+	while (c->subs != NULL)
+		sub_drop(h, c->subs, grace_ms);
 	if (c->identity != NULL)
 		tell_gone(h, users_channel(), c->identity, c->identity->said_on, grace_ms);
 	client_identity_free(&c->identity);
@@ -244,8 +250,8 @@ static void subscribe_refuse(struct request *r, enum ipc_result why) {
 /* The broker's event came before the snapshot, if at all: it is for those who were there. */
 static void tell_own_arrival(struct hub *h, struct hub_client *c, struct channel *ch, uint32_t member_count) {
 	const struct hub_identity *i = c->identity;
-	struct hub_member_event event = { .channel = channel_name(ch), .member = slice_of(i->member, i->member_len),
-		.info = slice_of(i->info, i->info_len), .member_count = member_count, .is_join = true };
+	struct hub_member_event event = { .channel = channel_name(ch), .member = identity_member(i),
+		.info = identity_info(i), .member_count = member_count, .is_join = true };
 
 	delivery_own_arrival(&h->delivery, ch, c, &event);
 }
@@ -260,7 +266,6 @@ static void subscribe_complete(struct request *r, struct hub_snapshot *out) {
 	delivery_hand_out(ch);
 	request_end(r);
 	r->sub = NULL;
-	s->request = NULL;
 	sub_go_live(s);
 	out->result = IPC_OK;
 	out->channel = channel_name(ch);
@@ -325,7 +330,7 @@ void client_copy_entry(struct request *r) {
 	const struct hub_identity *i = r->client->identity;
 	struct slice channel = channel_name(r->sub->channel);
 
-	r->identity = identity_new(slice_of(i->member, i->member_len), i->token, slice_of(i->info, i->info_len));
+	r->identity = identity_new(identity_member(i), i->token, identity_info(i));
 	r->entering = slice_dup_text(channel);
 }
 
@@ -338,7 +343,6 @@ static struct request *enter_abandon(struct request *r) {
 	answer->bus.fn = on_subscribed;
 	r->cookie = NULL;
 	client_copy_entry(r);
-	r->sub->request = NULL;
 	r->sub = NULL;
 	request_orphan(r, 0);
 	return answer;
@@ -426,7 +430,6 @@ void hub_subscribe(struct hub_client *c, struct slice channel, unsigned flags, c
 	ch = channels_get(&h->channels, channel);
 	s = sub_new(ch, c);
 	s->is_present = (flags & HUB_PRESENT) != 0;
-	s->request = r;
 	r->sub = s;
 	r->ask = subscribe_ask;
 	r->fn.snapshot = fn;
@@ -450,6 +453,7 @@ bool hub_is_subscribed(const struct hub_client *c, struct slice channel) {
 bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
 	struct hub *h = c->hub;
 	struct sub *s = h != NULL ? sub_find(&h->channels, c, channel) : NULL;
+	struct request *r;
 
 	if (s == NULL)
 		return false;
@@ -461,16 +465,15 @@ bool hub_unsubscribe(struct hub_client *c, struct slice channel) {
 		if (!conn_is_open(conn))
 			return true;
 	}
-	if (s->request != NULL && s->request->is_entering) {
-		struct request *r = enter_abandon(s->request);
-
-		request_answer_later(r);
-	} else if (s->request != NULL) {
-		s->request->sub = NULL;
-		s->request->bus.fn = on_subscribed;
+	r = request_for(s);
+	if (r != NULL && r->is_entering) {
+		request_answer_later(enter_abandon(r));
+	} else if (r != NULL) {
+		r->sub = NULL;
+		r->bus.fn = on_subscribed;
 		/* A long answer that is on its way counts until it is here: else leaving would make asking free. */
-		if (!s->request->has_turn)
-			request_answer_later(s->request);
+		if (!r->has_turn)
+			request_answer_later(r);
 	}
 	sub_drop(h, s, 0);
 	return true;

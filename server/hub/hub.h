@@ -22,6 +22,7 @@
 
 struct hub;
 struct hub_client;
+struct channel;
 
 /* What the data of a publication is; opaque to the broker, known to all front ends. */
 enum payload_kind {
@@ -100,17 +101,29 @@ size_t hub_pending(const struct hub *h);
 
 /* --- a client of the hub: embedded in a front end's session --- */
 
+/* One client on one channel. */
+struct sub {
+	struct sub *next;	/* of the client */
+	struct list on_channel;	/* subs or waiting */
+	struct hub_client *client;	/* NULL: hub_client.own is free */
+	struct channel *channel;
+	uint32_t said_on;	/* the link on which its member_add was sent; 0: on none */
+	bool is_live;
+	bool is_present;
+	uint8_t wire;	/* once it is live */
+};
+
 struct hub_client {
 	struct hub *hub;
 	struct conn *conn;	/* borrowed; NULL for a client that only asks (server API) */
-	struct list subs;	/* struct sub: its channels */
+	struct sub *subs;	/* its channels, in the order of their coming */
 	struct list requests;	/* its unanswered ones */
-	struct list reads;	/* of these, those that wait for their turn to be asked */
-	struct list in_turn;	/* on the hub's list of clients with such */
 	struct list link;	/* on the hub's list of members, when it has an identity */
 	struct hub_identity *identity;	/* owned; NULL until hub_identify() succeeded */
 	uint32_t sub_count;
 	uint8_t form;
+	bool is_in_turn;	/* some of its requests wait for their turn to be asked */
+	struct sub own;		/* its first one; most have no or one more */
 };
 
 struct hub_result {
@@ -157,6 +170,9 @@ void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uin
 /* Leaves everything; a member is gone for good if not back within grace_ms. Forgets unanswered requests. May be called twice; all
  * calls with a finished client do nothing, because any message sent to a slow client may finish it. */
 void hub_client_fini(struct hub_client *c, uint32_t grace_ms);
+
+/* What others are told of it; borrowed. Empty: it has no identity. */
+struct slice hub_client_info(const struct hub_client *c);
 
 /* Claims a member id for this client on all hosts: OK, TAKEN (somebody lives who has another token) or UNAVAILABLE. info: what others
  * are told of the member. Once per client. Released by hub_client_fini(). */

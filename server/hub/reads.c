@@ -4,7 +4,7 @@
 #include "server/hub/request.h"
 
 void reads_init(struct reads *r) {
-	list_init(&r->clients);
+	list_init(&r->turns);
 	r->under_way = 0;
 	/* Nothing is known yet: rather few. */
 	r->usual_bytes = READS_BYTES / READS_MIN;
@@ -27,22 +27,38 @@ bool reads_begin(struct request *r) {
 
 	if (r->has_turn)
 		return true;
-	if (has_room(reads) && list_is_empty(&reads->clients)) {
+	if (has_room(reads) && list_is_empty(&reads->turns)) {
 		take_turn(r);
 		return true;
 	}
-	list_add_tail(&c->reads, &r->waiting);
-	if (!list_is_linked(&c->in_turn))
-		list_add_tail(&reads->clients, &c->in_turn);
+	r->is_waiting = true;
+	if (!c->is_in_turn)
+		list_add_tail(&reads->turns, &r->waiting);
+	c->is_in_turn = true;
 	return false;
 }
 
+/* r waits no more. The next one of its client does instead, before the turn that is given. */
+static void pass_on(struct request *r, struct list *before) {
+	struct hub_client *c = r->client;
+
+	r->is_waiting = c->is_in_turn = false;
+	list_for_each(it, &c->requests) {
+		struct request *next = list_entry(it, struct request, on_client);
+
+		if (next->is_waiting) {
+			c->is_in_turn = true;
+			list_add_tail(before, &next->waiting);
+			break;
+		}
+	}
+}
+
 void reads_leave(struct request *r) {
-	if (!list_is_linked(&r->waiting))
-		return;
+	if (list_is_linked(&r->waiting))
+		pass_on(r, &r->waiting);
 	list_remove(&r->waiting);
-	if (list_is_empty(&r->client->reads))
-		list_remove(&r->client->in_turn);
+	r->is_waiting = false;
 }
 
 /* Long answers are believed at once, short ones by and by. */
@@ -66,14 +82,11 @@ void reads_end(struct request *r) {
 void reads_turn_end(struct hub *h) {
 	struct reads *reads = &h->reads;
 
-	while (has_room(reads) && !list_is_empty(&reads->clients)) {
-		struct hub_client *c = list_entry(reads->clients.next, struct hub_client, in_turn);
-		struct request *r = list_entry(c->reads.next, struct request, waiting);
+	while (has_room(reads) && !list_is_empty(&reads->turns)) {
+		struct request *r = list_entry(reads->turns.next, struct request, waiting);
 
-		list_remove(&c->in_turn);
 		list_remove(&r->waiting);
-		if (!list_is_empty(&c->reads))
-			list_add_tail(&reads->clients, &c->in_turn);
+		pass_on(r, &reads->turns);
 		take_turn(r);
 		r->ask(r);
 	}

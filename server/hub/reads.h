@@ -17,7 +17,7 @@ struct hub;
 struct request;
 
 struct reads {
-	struct list clients;	/* hub_client.in_turn: those who have requests waiting */
+	struct list turns;	/* struct request: of each client who has such that wait, one */
 	unsigned under_way;
 	size_t usual_bytes;	/* of an answer, lately */
 };

@@ -59,8 +59,6 @@ void request_orphan(struct request *r, uint32_t grace_ms) {
 void request_forget(struct request *r, uint32_t grace_ms) {
 	if (r->is_entering)
 		client_copy_entry(r);
-	if (r->sub != NULL)
-		r->sub->request = NULL;
 	r->sub = NULL;
 	if (r->identity != NULL || r->has_turn) {
 		request_orphan(r, grace_ms);
@@ -92,6 +90,16 @@ void requests_fini(struct hub *h) {
 		request_end(r);
 		request_free(r);
 	}
+}
+
+struct request *request_for(const struct sub *s) {
+	list_for_each(it, &s->client->requests) {
+		struct request *r = list_entry(it, struct request, on_client);
+
+		if (r->sub == s)
+			return r;
+	}
+	return NULL;
 }
 
 /* An epoch that is too long is cut: it fits nothing then, and nobody is worse off than with a wrong one. */

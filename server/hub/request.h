@@ -12,7 +12,7 @@ struct request {
 	struct bus_request bus;
 	struct list on_client;
 	struct list answerable;
-	struct list waiting;		/* on its client's reads */
+	struct list waiting;		/* on the hub's turns, for its client */
 	void (*ask)(struct request *r);	/* when its turn has come; reads alone */
 	struct rcbuf *question;		/* owned; what is asked then; NULL for hub_subscribe() */
 	struct hub *hub;
@@ -34,6 +34,7 @@ struct request {
 	bool is_since;
 	bool is_entering;		/* whether its client may become a member is asked */
 	bool is_new;			/* it has become one by that, and so is to be told of it */
+	bool is_waiting;		/* for its turn to be asked */
 	bool has_turn;			/* counts as under way */
 };
 
@@ -53,6 +54,9 @@ void request_orphan(struct request *r, uint32_t grace_ms);
 void requests_turn_end(struct hub *h);
 /* After the bus is freed. */
 void requests_fini(struct hub *h);
+
+/* Which asks for this subscription; NULL: it is answered. */
+struct request *request_for(const struct sub *s);
 
 struct hub_position request_position(struct slice epoch, uint64_t offset);
 

@@ -16,23 +16,35 @@ struct chat_pending *chat_pending_new(struct chat_session *s, const struct chat_
 	if (r->ref.len > 0)
 		memcpy(p->bytes, r->ref.ptr, r->ref.len);
 	memcpy(p->bytes + r->ref.len, channel.ptr, channel.len);
-	s->pending_cost += p->cost;
+	s->pending_cost = (uint16_t)(s->pending_cost + p->cost);
 	return p;
 }
 
 struct chat_pending *chat_pending_again(struct chat_session *s, const struct chat_pending *p) {
-	s->pending_cost += p->cost;
+	s->pending_cost = (uint16_t)(s->pending_cost + p->cost);
 	return mem_dup(p, sizeof(*p) + p->ref_len + p->channel_len);
 }
 
 struct chat_session *chat_pending_done(struct hub_client *client, const struct chat_pending *p) {
 	struct chat_session *s = container_of(client, struct chat_session, base.hub);
 
-	s->pending_cost -= p->cost;
+	s->pending_cost = (uint16_t)(s->pending_cost - p->cost);
 	return s;
 }
 
 /* --- answers --- */
+
+void chat_write_user(const struct chat_session *s, struct buf *b) {
+	struct slice info = hub_client_info(&s->base.hub);
+
+	buf_add_text(b, "\"userId\":");
+	json_write_text(b, chat_user_id(s));
+	/* An object with its name; none, if the session has ended meanwhile. */
+	if (info.len > 2) {
+		buf_add_u8(b, ',');
+		buf_add(b, slice_of(info.ptr + 1, info.len - 2));
+	}
+}
 
 struct buf *chat_answer_begin(struct chat_session *s, const char *type) {
 	struct buf *b = proto_scratch(s->base.context);
@@ -147,7 +159,7 @@ void chat_answer_members(const struct chat_session *s, const struct hub_snapshot
 	/* The room does not know of this user yet: the list was made before its arrival. */
 	if (!has_self && listed == count) {
 		buf_add_text(b, listed > 0 ? ",{" : "{");
-		buf_add(b, chat_user_json(s));
+		chat_write_user(s, b);
 		buf_add_u8(b, '}');
 		count++;
 	}

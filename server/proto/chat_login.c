@@ -6,7 +6,7 @@
 #include "server/proto/json_write.h"
 
 struct login {
-	struct slice user, name, resume;
+	struct slice user, name, room, resume;
 	struct chat_channel channel;
 	struct hub_position since;
 	bool has_since;
@@ -14,6 +14,7 @@ struct login {
 
 STATIC_ASSERT((int)GRANT_USER_MAX == (int)CHAT_USER_MAX && (int)GRANT_NAME_MAX == (int)CHAT_NAME_MAX,
     "a token has no identity that a login could not have");
+STATIC_ASSERT((int)CHAT_USER_MAX <= UINT8_MAX && (int)CHAT_ROOM_MAX <= UINT8_MAX, "their lengths are bytes");
 
 /* With a token, it says who somebody is; what else is said of that must be the same. */
 static enum chat_error login_identity(struct login *l, const struct chat_request *r, const struct auth_grant *g) {
@@ -33,37 +34,30 @@ static enum chat_error login_identity(struct login *l, const struct chat_request
 }
 
 static enum chat_error login_read(struct login *l, const struct chat_session *s, const struct chat_request *r) {
-	struct slice room = slice_text("lobby");
 	enum chat_error error = login_identity(l, r, conn_grant(s->base.hub.conn));
 
 	if (error != CHAT_OK)
 		return error;
-	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
+	l->room = slice_text("lobby");
+	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &l->room) || !chat_check_room(l->room)))
 		return CHAT_bad_room;
-	if (!chat_may_enter(s, room))
+	if (!chat_may_enter(s, l->room))
 		return CHAT_not_allowed;
 	l->resume = SLICE_EMPTY;
 	if (chat_request_has(r, "resume") && (!chat_request_text(r, "resume", &l->resume) || !chat_check_resume(l->resume)))
 		return CHAT_bad_resume;
-	chat_channel_of_room(&l->channel, room);
+	chat_channel_of_room(&l->channel, l->room);
 	return chat_request_since(r, &l->has_since, &l->since);
 }
 
 /* Returns owned. */
-static struct chat_user *user_new(const struct login *l, struct buf *scratch) {
-	struct slice channel = slice_text(l->channel.name);
-	struct chat_user *u;
+static struct chat_user *user_new(const struct login *l) {
+	struct chat_user *u = mem_alloc(sizeof(*u) + l->user.len + l->room.len);
 
-	buf_add_text(scratch, "\"userId\":");
-	json_write_text(scratch, l->user);
-	json_write_member_text(scratch, "name", l->name);
-	u = mem_alloc(sizeof(*u) + l->user.len + channel.len + scratch->len);
-	u->id_len = (uint16_t)l->user.len;
-	u->channel_len = (uint16_t)channel.len;
-	u->json_len = (uint16_t)scratch->len;
+	u->id_len = (uint8_t)l->user.len;
+	u->room_len = (uint8_t)l->room.len;
 	memcpy(u->bytes, l->user.ptr, l->user.len);
-	memcpy(u->bytes + l->user.len, channel.ptr, channel.len);
-	memcpy(u->bytes + l->user.len + channel.len, scratch->data, scratch->len);
+	memcpy(u->bytes + l->user.len, l->room.ptr, l->room.len);
 	return u;
 }
 
@@ -127,7 +121,7 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 		return CHAT_OK;
 	}
 	s->state = CHAT_LOGGING_IN;
-	s->base.owned = user_new(&l, proto_scratch(s->base.context));
+	s->base.owned = user_new(&l);
 	chat_hear_everybody(s);
 	p = chat_pending_new(s, r, slice_text(l.channel.name));
 	p->is_login = true;

@@ -77,7 +77,7 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 	}
 	b = proto_scratch(s->base.context);
 	buf_add_text(b, "\"type\":\"chat\",");
-	buf_add(b, chat_user_json(s));
+	chat_write_user(s, b);
 	json_write_member_text(b, "message", message);
 	chat_form_place(slice_text(channel.name), b);
 	json_write_member_text(b, "id", slice_text(p->id));

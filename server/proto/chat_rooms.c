@@ -19,7 +19,7 @@ void chat_channel_of_room(struct chat_channel *out, struct slice room) {
 }
 
 enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out) {
-	struct slice room = slice_skip(chat_user_channel(s), sizeof(CHANNEL_ROOM_PREFIX) - 1);
+	struct slice room = chat_user_room(s);
 
 	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
 		return CHAT_bad_room;
@@ -72,7 +72,7 @@ static void answer_entered(struct chat_session *s, const struct chat_pending *p,
 
 	if (is_login) {
 		buf_add_u8(b, ',');
-		buf_add(b, chat_user_json(s));
+		chat_write_user(s, b);
 		if (p->resume[0] != '\0')
 			json_write_member_text(b, "resume", slice_text(p->resume));
 		chat_answer_expiry(s, b);
@@ -92,7 +92,7 @@ static void log_login(const struct chat_session *s) {
 	conn_id_text(s->base.hub.conn, id);
 	sock_peer_text(conn_peer(s->base.hub.conn), peer);
 	log_line(LOG_DEBUG, "logged in", LF_TEXT("conn", id), LF_TEXT("peer", peer), LF_SLICE("user", chat_user_id(s)),
-	    LF_SLICE("channel", chat_user_channel(s)));
+	    LF_SLICE("room", chat_user_room(s)));
 }
 
 static void on_entered(struct hub_client *client, void *cookie, const struct hub_snapshot *snapshot) {

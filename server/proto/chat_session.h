@@ -21,16 +21,16 @@ enum chat_state { CHAT_ANONYMOUS = 0, CHAT_LOGGING_IN, CHAT_USER };
 
 /* Who logged in, in one piece of memory: session.base.owned. */
 struct chat_user {
-	uint16_t id_len, channel_len, json_len;
-	uint8_t bytes[];	/* userId; channel of the login's room; "userId":"..","name":".." */
+	uint8_t id_len, room_len;
+	uint8_t bytes[];	/* userId; room of the login */
 };
 
 struct chat_session {
 	struct proto_session base;	/* must be the first */
-	uint32_t pending_cost;		/* <= CHAT_PENDING_MAX + cost of one message */
-	uint32_t errors;		/* in a row */
-	uint32_t rooms;			/* and channels: held of what the client may have, see chat_take_room() */
-	enum chat_state state;
+	uint16_t pending_cost;		/* <= CHAT_PENDING_MAX + cost of one message */
+	uint16_t rooms;			/* and channels: held of what the client may have, see chat_take_room() */
+	uint32_t state : 8;		/* enum chat_state */
+	uint32_t errors : 24;		/* in a row */
 };
 
 struct chat_pending {
@@ -61,15 +61,12 @@ static inline struct slice chat_user_id(const struct chat_session *s) {
 	return slice_of(chat_user_of(s)->bytes, chat_user_of(s)->id_len);
 }
 
-static inline struct slice chat_user_channel(const struct chat_session *s) {
-	return slice_of(chat_user_of(s)->bytes + chat_user_of(s)->id_len, chat_user_of(s)->channel_len);
+static inline struct slice chat_user_room(const struct chat_session *s) {
+	return slice_of(chat_user_of(s)->bytes + chat_user_of(s)->id_len, chat_user_of(s)->room_len);
 }
 
-static inline struct slice chat_user_json(const struct chat_session *s) {
-	const struct chat_user *u = chat_user_of(s);
-
-	return slice_of(u->bytes + u->id_len + u->channel_len, u->json_len);
-}
+/* "userId":"..","name":"..", once it is known to all. */
+void chat_write_user(const struct chat_session *s, struct buf *b);
 
 /* --- requests without an answer --- */
 

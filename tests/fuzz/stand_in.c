@@ -135,6 +135,10 @@ void hub_identify(struct hub_client *c, struct slice member, const uint8_t token
 	q->fn.result = fn;
 }
 
+struct slice hub_client_info(const struct hub_client *c) {
+	return c->hub != NULL && c->hub->is_identified ? slice_text("{\"name\":\"somebody\"}") : SLICE_EMPTY;
+}
+
 bool hub_is_subscribed(const struct hub_client *c, struct slice channel) {
 	return c->hub != NULL && sub_find(c->hub, channel) != NULL;
 }
