@@ -269,7 +269,7 @@ START_TEST(a_tail_stays_with_its_head) {
 			outq_add(&q, parts[i]);
 		outq_consume(&q, sent);
 		outq_drop_unstarted(&q);
-		ck_assert_msg(q.bytes == left[sent], "%zu sent, %zu left", sent, q.bytes);
+		ck_assert_msg(q.bytes == left[sent], "%zu sent, %zu left", sent, (size_t)q.bytes);
 		outq_fini(&q);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
