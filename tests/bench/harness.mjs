@@ -170,7 +170,7 @@ function runLoad(before, generator, server, mode, args) {
 	try {
 		return JSON.parse(execFileSync(program, all, { encoding: 'utf8', timeout: 120000, stdio: ['ignore', 'pipe', 'pipe'] }));
 	} catch (error) {
-		stop(`${server.name}, ${mode} ${args.join(' ')}: ${error.stderr || error.message}\n${tail(server.log)}`);
+		stop(`${server.name}, ${mode} ${args.join(' ')}: ${error.stderr || error.message}\n${error.stdout ?? ''}\n${tail(server.log)}`);
 	}
 }
 
