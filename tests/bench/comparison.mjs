@@ -6,6 +6,8 @@ import { startPeer } from './peers.mjs';
 const CONNECT_ARGS = ['--connections=10000', '--at-once=64', '--seconds=60'];
 const UNIT = 'work per second of server CPU: median, and least to most of the rounds';
 
+/** Why a server is missing, without the details. */
+export const inShort = (missing) => missing.split(' (')[0];
 const named = (server, name) => ({ ...server, name });
 const startTwoWorkers = async () => named(await startHerold('workers=2'), 'herold, 2 workers');
 
@@ -23,7 +25,7 @@ export const endAll = (servers) => Promise.all(servers.filter((server) => !serve
 function bars(cell) {
 	return cell.servers.map(({ name, missing }) => {
 		if (missing)
-			return { name, value: null, note: missing };
+			return { name, value: null, note: inShort(missing) };
 		const rates = cell.results[name].map((r) => r.per_cpu_second);
 		return { name, value: median(rates), least: Math.min(...rates), most: Math.max(...rates) };
 	});
@@ -84,7 +86,7 @@ export async function idle() {
 
 		if (server.missing) {
 			row(name, server.missing);
-			weighed.push({ name, value: null, note: server.missing });
+			weighed.push({ name, value: null, note: inShort(server.missing) });
 			continue;
 		}
 		const value = await idleBytes(server, count, server.load, 'idle', '--bytes=102400', ...args);

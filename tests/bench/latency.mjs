@@ -1,6 +1,6 @@
 // latency - how long an echo and a delivery take at half of what the servers can do, from when each should have been sent
 import { LOAD, REAL_TIME, charts, grouped, loadInTime, loadWith, median, options, ratio, row, say, startFloor, startHerold } from './harness.mjs';
-import { endAll, startAll } from './comparison.mjs';
+import { endAll, inShort, startAll } from './comparison.mjs';
 import { startPeer } from './peers.mjs';
 
 const peers = (...names) => names.map((name) => () => startPeer(name));
@@ -72,7 +72,7 @@ function reportLatency(cell, servers) {
 function bars(cell, servers) {
 	return servers.map(({ name, missing, rate }) => {
 		if (missing)
-			return { name, value: null, note: missing };
+			return { name, value: null, note: inShort(missing) };
 		const p99 = cell.results[name].map((r) => r.p99_us / 1000);
 		return { name, value: median(p99), least: Math.min(...p99), most: Math.max(...p99), note: `at ${grouped(rate)} per second` };
 	});

@@ -5,7 +5,8 @@ import path from 'node:path';
 
 const INSTALL_MS = 240000;
 
-const firstLine = (error) => String(error.stderr || error.message).trim().split('\n')[0];
+// npm says the code first, and then in words what it was.
+const firstLines = (error) => String(error.stderr || error.message).trim().split('\n').slice(0, 2).join(', ').replaceAll('npm error ', '');
 
 /** Copies the folder's files and installs what its lock file names, once for each state of that file. Returns '', or why it could not. */
 export function install(folder, dir) {
@@ -18,10 +19,10 @@ export function install(folder, dir) {
 	if (fs.existsSync(done) && fs.readFileSync(done, 'utf8') === lock)
 		return '';
 	try {
-		execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--fetch-retries=1'],
+		execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--fetch-retries=1', '--loglevel=error'],
 			{ cwd: dir, timeout: INSTALL_MS, stdio: ['ignore', 'ignore', 'pipe'] });
 	} catch (error) {
-		return `not installed (${firstLine(error)})`;
+		return `not installed (${firstLines(error)})`;
 	}
 	fs.writeFileSync(done, lock);
 	return '';

@@ -8,7 +8,7 @@
 
 #include "tests/load/share.h"
 
-enum { DRAIN_SECONDS = 5, DRAIN_LOOK_MS = 10 };
+enum { DRAIN_SECONDS = 15, DRAIN_LOOK_MS = 10 };
 
 void load_mark_publishers(struct load *l) {
 	for (uint32_t k = 0; k < l->publisher_count; k++) {
