@@ -80,7 +80,7 @@ ifndef V
 say = @printf '  %-5s %s\n' $(1) $(2);
 endif
 
-.PHONY: all run test test-compose check unit e2e stories asan-test lint load bench fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
+.PHONY: all run test test-compose check unit e2e stories asan-test lint load bench bench-scale fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
 all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
@@ -204,6 +204,10 @@ bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for s
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 load: $(BIN)/herold-load ## the load generator, build/herold-load (docs/load-testing.md)
+
+bench-scale: ## N=500000 connections held for HOLD=600 seconds with heartbeats, and a room of 100,000; root (docs/scaling.md); also in build/bench-scale.txt
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load
+	@node tests/bench/scale.mjs $(if $(N),--connections=$(N)) $(if $(HOLD),--hold=$(HOLD)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree
 	tests/lint/run

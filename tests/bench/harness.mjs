@@ -20,6 +20,8 @@ export const { values: options } = parseArgs({ options: {
 	flood: { type: 'string', default: '' },
 	growth: { type: 'string', default: '' },
 	nice: { type: 'string', default: '19' },
+	connections: { type: 'string', default: '500000' },
+	hold: { type: 'string', default: '600' },
 	herold: { type: 'string', default: path.join(BUILD, 'herold') },
 } });
 

@@ -19,6 +19,7 @@ import { bytes, instructions, steadily } from './inside.mjs';
 import { latency } from './latency.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
+import { storm } from './storm.mjs';
 import { overTls } from './tls.mjs';
 
 function where() {
@@ -32,7 +33,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions,
+	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions, storm,
 };
 
 for (const name of options.only.split(',')) {
