@@ -22,14 +22,14 @@ struct ticket {
 	uint32_t request;
 };
 
-/* Slices are borrowed until the callback returns. */
+/* Slices are borrowed until the callback returns. interest: what the channel was subscribed to with; NULL: it is not. */
 struct engine_events {
-	void (*publication)(void *arg, const struct ipc_deliver *deliver);
+	void (*publication)(void *arg, void *interest, const struct ipc_deliver *deliver);
 	void (*published)(void *arg, struct ticket t, enum ipc_result result, struct slice epoch, uint64_t offset);
 	/* request is filled in by the callee from the ticket */
 	void (*snapshot)(void *arg, struct ticket t, struct ipc_snapshot *snapshot);
-	void (*joined)(void *arg, const struct ipc_joined *joined);
-	void (*left)(void *arg, const struct ipc_left *left);
+	void (*joined)(void *arg, void *interest, const struct ipc_joined *joined);
+	void (*left)(void *arg, void *interest, const struct ipc_left *left);
 	void (*member_result)(void *arg, struct ticket t, struct ipc_member_result *result);
 	void (*member_list)(void *arg, struct ticket t, struct ipc_member_list *list);
 	void (*channel_list)(void *arg, struct ticket t, struct ipc_channel_list *list);
@@ -65,8 +65,8 @@ struct engine_ops {
 	struct engine *(*create)(const struct engine_setup *setup, const struct engine_events *events, void *arg,
 	    uint64_t now_ms, uint64_t wall_ms);
 	void (*destroy)(struct engine **e);
-	/* This host's first interest in the channel, and its last. */
-	void (*subscribe)(struct engine *e, struct slice channel);
+	/* This host's first interest in the channel, which the engine keeps a pointer to and never looks into, and the end of its last. */
+	void (*subscribe)(struct engine *e, struct slice channel, void *interest);
 	void (*unsubscribe)(struct engine *e, struct slice channel);
 	void (*publish)(struct engine *e, struct ticket t, const struct ipc_publish *p);
 	/* Answered with snapshot(). */

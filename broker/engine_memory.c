@@ -30,7 +30,7 @@ struct channel {
 	struct idempotency keys;
 	uint64_t top;		/* offset of the last publication */
 	char epoch[EPOCH_LEN];
-	bool has_interest;
+	void *interest;		/* of the router, or NULL */
 	uint8_t name_len;
 	uint8_t name[];
 };
@@ -74,7 +74,7 @@ static void on_left(struct presence *p, struct slice member, struct slice info, 
 	struct ipc_left left = { channel_name(ch), member, info, p->count };
 
 	e->users -= is_own_of_hubs(ch);
-	e->events->left(e->arg, &left);
+	e->events->left(e->arg, ch->interest, &left);
 }
 
 static struct engine *memory_create(const struct engine_setup *setup, const struct engine_events *events, void *arg,
@@ -97,10 +97,14 @@ static struct engine *memory_create(const struct engine_setup *setup, const stru
 	return e;
 }
 
-static struct channel *channel_find(const struct engine *e, struct slice name) {
-	struct htab_node *node = htab_find(&e->channels, name);
+static struct channel *channel_find_hashed(const struct engine *e, uint64_t hash, struct slice name) {
+	struct htab_node *node = htab_find_hashed(&e->channels, hash, name);
 
 	return node != NULL ? htab_entry(node, struct channel, node) : NULL;
+}
+
+static struct channel *channel_find(const struct engine *e, struct slice name) {
+	return channel_find_hashed(e, htab_hash(name), name);
 }
 
 /* Random, so that neither an earlier life of the channel nor an earlier broker had the same one. */
@@ -122,7 +126,7 @@ static void channel_free(struct engine *e, struct channel *ch) {
 }
 
 static bool is_forgettable(const struct channel *ch) {
-	return !ch->has_interest && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
+	return ch->interest == NULL && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
 }
 
 /* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
@@ -137,8 +141,8 @@ static void sweep(struct engine *e, size_t n) {
 	}
 }
 
-static struct channel *channel_find_or_new(struct engine *e, struct slice name) {
-	struct channel *ch = channel_find(e, name);
+static struct channel *channel_find_or_new(struct engine *e, uint64_t hash, struct slice name) {
+	struct channel *ch = channel_find_hashed(e, hash, name);
 
 	if (ch != NULL)
 		return ch;
@@ -150,9 +154,9 @@ static struct channel *channel_find_or_new(struct engine *e, struct slice name) 
 	make_epoch(ch->epoch);
 	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
 	ch->store = slice_eq_text(name, IPC_MODERATION_CHANNEL) ? &e->moderation : &e->history;
-	ch->keys = (struct idempotency){ .channel_id = e->next_channel_id++, .owner_bytes = ch->history.owner_bytes };
-	presence_init(&ch->presence, ch->keys.channel_id);
-	htab_add(&e->channels, &ch->node);
+	ch->keys.owner_bytes = ch->history.owner_bytes;
+	presence_init(&ch->presence, e->next_channel_id++);
+	htab_add_hashed(&e->channels, &ch->node, hash);
 	list_add_tail(&e->sweep, &ch->in_sweep);
 	return ch;
 }
@@ -171,15 +175,15 @@ static void memory_destroy(struct engine **engine) {
 	mem_free(e);
 }
 
-static void memory_subscribe(struct engine *e, struct slice channel) {
-	channel_find_or_new(e, channel)->has_interest = true;
+static void memory_subscribe(struct engine *e, struct slice channel, void *interest) {
+	channel_find_or_new(e, htab_hash(channel), channel)->interest = interest;
 }
 
 static void memory_unsubscribe(struct engine *e, struct slice channel) {
 	struct channel *ch = channel_find(e, channel);
 
 	if (ch != NULL)
-		ch->has_interest = false;
+		ch->interest = NULL;
 }
 
 static void deliver(struct engine *e, const struct channel *ch, const struct ipc_publish *p) {
@@ -192,26 +196,33 @@ static void deliver(struct engine *e, const struct channel *ch, const struct ipc
 		.data_in = p->data_in };
 
 	memcpy(d.key, p->key, IPC_KEY_BYTES);
-	e->events->publication(e->arg, &d);
+	e->events->publication(e->arg, ch->interest, &d);
 }
 
 static void memory_publish(struct engine *e, struct ticket t, const struct ipc_publish *p) {
-	struct channel *ch = channel_find_or_new(e, p->channel);
+	uint64_t channel_hash = htab_hash(p->channel), key_hash = 0;
 	bool has_key = idempotency_is_key(p->key);
 	struct ipc_publication kept = { .time_ms = e->wall_ms, .kind = p->kind, .data = p->data, .data_in = p->data_in };
-	uint64_t offset;
+	struct channel *ch;
 
-	if (has_key && idempotency_find(&e->keys, &ch->keys, p->key, &offset)) {
+	if (has_key) {
+		key_hash = idempotency_hash(channel_hash, p->key);
+		idempotency_prefetch(&e->keys, key_hash);
+	}
+	htab_prefetch_node(&e->channels, channel_hash);
+	ch = channel_find_or_new(e, channel_hash, p->channel);
+	history_prefetch(ch->store, &ch->history);
+	__builtin_prefetch(ch->interest);
+	kept.offset = ch->top + 1;
+	if (has_key && !idempotency_add(&e->keys, &ch->keys, key_hash, p->key, &kept.offset, e->now_ms)) {
 		stat_add(STAT_idempotency_hits, 1);
-		e->events->published(e->arg, t, IPC_REPEATED, channel_epoch(ch), offset);
+		e->events->published(e->arg, t, IPC_REPEATED, channel_epoch(ch), kept.offset);
 		return;
 	}
-	kept.offset = ++ch->top;
+	ch->top = kept.offset;
 	memcpy(kept.key, p->key, IPC_KEY_BYTES);
 	if ((p->flags & IPC_NO_HISTORY) == 0)
 		history_add(ch->store, &ch->history, &kept, e->now_ms);
-	if (has_key)
-		idempotency_add(&e->keys, &ch->keys, p->key, ch->top, e->now_ms);
 	deliver(e, ch, p);
 	e->events->published(e->arg, t, IPC_OK, channel_epoch(ch), ch->top);
 }
@@ -363,7 +374,7 @@ static uint32_t members_max(const struct engine *e, const struct channel *ch, st
 }
 
 static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder, const struct ipc_member_add *m) {
-	struct channel *ch = channel_find_or_new(e, m->channel);
+	struct channel *ch = channel_find_or_new(e, htab_hash(m->channel), m->channel);
 	struct ipc_member_result r = { 0 };
 	bool is_new;
 
@@ -374,7 +385,7 @@ static void memory_member_add(struct engine *e, struct ticket t, uint64_t holder
 	if (is_new && (m->flags & IPC_RESYNC) == 0) {
 		struct ipc_joined joined = { m->channel, m->member, m->info, ch->presence.count };
 
-		e->events->joined(e->arg, &joined);
+		e->events->joined(e->arg, ch->interest, &joined);
 	}
 	e->events->member_result(e->arg, t, &r);
 }

@@ -101,7 +101,14 @@ static struct history_entry *entry_new(const struct ipc_publication *p) {
 
 /* The oldest of all may be of any channel; within a channel it is that one's oldest, because time does not go backwards. */
 static void drop_oldest_of_all(struct history_store *s) {
-	drop_oldest(s, list_entry(s->all.next, struct history_entry, in_all)->owner);
+	const struct list *oldest = s->all.next;
+
+	/* When all there may be is there, there is one of them for each that is added, each anywhere in memory. */
+	if (oldest->next != &s->all) {
+		__builtin_prefetch(oldest->next->next);
+		__builtin_prefetch(list_entry(oldest->next, struct history_entry, in_all)->owner);
+	}
+	drop_oldest(s, list_entry(oldest, struct history_entry, in_all)->owner);
 }
 
 static void make_room(struct history_store *s, struct history *h, size_t bytes) {
@@ -116,6 +123,11 @@ static void make_room(struct history_store *s, struct history *h, size_t bytes) 
 		drop_oldest_of_all(s);
 		stat_add(STAT_history_dropped, 1);
 	}
+}
+
+void history_prefetch(const struct history_store *s, const struct history *h) {
+	if (h->count > 0 && h->count >= s->bounds.count)
+		__builtin_prefetch(*slot_of(h, 0));
 }
 
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms) {

@@ -48,6 +48,8 @@ void history_store_init(struct history_store *s, struct history_bounds bounds, s
 /* owner_bytes: what the channel itself takes in memory; it counts as history while it has some. */
 void history_init(struct history *h, size_t owner_bytes);
 void history_fini(struct history_store *s, struct history *h);
+/* Something is added soon. */
+void history_prefetch(const struct history_store *s, const struct history *h);
 /* Copies, or shares what is large and lies in a counted buffer; p->offset is above all before it. Not kept when larger than all history may be, or when memory is out: a hole. */
 void history_add(struct history_store *s, struct history *h, const struct ipc_publication *p, uint64_t now_ms);
 /* Drops what is too old, some thousands at most: the rest follows next time. */

@@ -9,18 +9,16 @@
 
 #include "broker/engine.h"
 #include "common/base/htab.h"
-#include "common/base/list.h"
 
-/* Of one channel. */
+/* Of one channel. Stays where it is. */
 struct idempotency {
-	uint64_t channel_id;	/* never used again for another channel */
 	uint32_t count;
 	uint32_t owner_bytes;	/* what the channel takes; counts while there are keys, which keep it */
 };
 
 struct idempotency_store {
 	struct htab keys;
-	struct list all;	/* oldest first */
+	struct key_block *oldest, *newest;	/* owned; NULL: none */
 	size_t bytes, bytes_max;
 	uint64_t age_ms;
 };
@@ -29,11 +27,13 @@ void idempotency_store_init(struct idempotency_store *s, const struct engine_lim
 void idempotency_store_fini(struct idempotency_store *s);
 /* All zeros is no key: not to be remembered. */
 bool idempotency_is_key(const uint8_t key[IPC_KEY_BYTES]);
-bool idempotency_find(const struct idempotency_store *s, const struct idempotency *i, const uint8_t key[IPC_KEY_BYTES],
-    uint64_t *offset);
-/* The key is not known yet. */
-void idempotency_add(struct idempotency_store *s, struct idempotency *i, const uint8_t key[IPC_KEY_BYTES], uint64_t offset,
-    uint64_t now_ms);
+/* By which a key of a channel is found; channel_hash: htab_hash() of its name. */
+uint64_t idempotency_hash(uint64_t channel_hash, const uint8_t key[IPC_KEY_BYTES]);
+/* It is added soon. */
+void idempotency_prefetch(const struct idempotency_store *s, uint64_t hash);
+/* Remembers the key with *offset; false when it is known, *offset is then what it was remembered with. */
+bool idempotency_add(struct idempotency_store *s, struct idempotency *i, uint64_t hash, const uint8_t key[IPC_KEY_BYTES], uint64_t *offset,
+    uint64_t now_ms) MUST_CHECK;
 void idempotency_expire(struct idempotency_store *s, uint64_t now_ms);
 
 #endif

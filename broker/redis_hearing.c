@@ -42,31 +42,34 @@ struct heard_channel *hearing_find(const struct engine *e, struct slice channel)
 
 /* --- what comes up --- */
 
-static struct slice name_of(struct redis_channel *hearing) {
-	return heard_channel_name(container_of(hearing, struct heard_channel, hearing));
+static const struct heard_channel *channel_of(struct redis_channel *hearing) {
+	return container_of(hearing, struct heard_channel, hearing);
 }
 
 static void on_publication(void *arg, struct redis_channel *hearing, const struct redis_payload *p) {
+	const struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
-	struct ipc_deliver d = { .channel = name_of(hearing), .epoch = p->epoch, .offset = p->offset, .time_ms = p->time_ms,
+	struct ipc_deliver d = { .channel = heard_channel_name(ch), .epoch = p->epoch, .offset = p->offset, .time_ms = p->time_ms,
 		.kind = p->kind, .data = p->data };
 
 	memcpy(d.key, p->key, IPC_KEY_BYTES);
-	e->events->publication(e->arg, &d);
+	e->events->publication(e->arg, ch->interest, &d);
 }
 
 static void on_joined(void *arg, struct redis_channel *hearing, const struct redis_payload *p) {
+	const struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
-	struct ipc_joined joined = { name_of(hearing), p->member, p->data, p->member_count };
+	struct ipc_joined joined = { heard_channel_name(ch), p->member, p->data, p->member_count };
 
-	e->events->joined(e->arg, &joined);
+	e->events->joined(e->arg, ch->interest, &joined);
 }
 
 static void on_left(void *arg, struct redis_channel *hearing, const struct redis_payload *p) {
+	const struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
-	struct ipc_left left = { name_of(hearing), p->member, p->data, p->member_count };
+	struct ipc_left left = { heard_channel_name(ch), p->member, p->data, p->member_count };
 
-	e->events->left(e->arg, &left);
+	e->events->left(e->arg, ch->interest, &left);
 }
 
 static const struct redis_channel_ops channel_ops = { on_publication, on_joined, on_left, questions_on_released };
@@ -113,7 +116,7 @@ static void channel_free(struct engine *e, struct heard_channel *ch) {
 	mem_free(ch);
 }
 
-void hearing_subscribe(struct engine *e, struct slice channel) {
+void hearing_subscribe(struct engine *e, struct slice channel, void *interest) {
 	struct heard_channel *ch = hearing_find(e, channel);
 
 	if (ch == NULL) {
@@ -122,6 +125,7 @@ void hearing_subscribe(struct engine *e, struct slice channel) {
 		if (redis_server_is_listening(ch->shard->server))
 			list_add_tail(&e->unconfirmed, &ch->in_unconfirmed);
 	}
+	ch->interest = interest;
 	list_remove(&ch->in_lingering);
 }
 
@@ -130,6 +134,7 @@ void hearing_unsubscribe(struct engine *e, struct slice channel) {
 
 	if (ch == NULL)
 		return;
+	ch->interest = NULL;
 	ch->since_ms = e->now_ms;
 	list_add_tail(&e->lingering, &ch->in_lingering);
 }

@@ -89,6 +89,7 @@ struct heard_channel {
 	struct shard *shard;
 	struct fill *fill;	/* under way, or NULL */
 	struct redis_channel hearing;
+	void *interest;	/* of the router; NULL while it lingers */
 	uint64_t since_ms;	/* without interest; before that: subscribed */
 	uint8_t name_len;
 	uint8_t name[];
@@ -109,7 +110,7 @@ void hearing_init(struct engine *e);
 void hearing_fini(struct engine *e);
 /* Borrowed, or NULL. */
 struct heard_channel *hearing_find(const struct engine *e, struct slice channel);
-void hearing_subscribe(struct engine *e, struct slice channel);
+void hearing_subscribe(struct engine *e, struct slice channel, void *interest);
 void hearing_unsubscribe(struct engine *e, struct slice channel);
 /* What the server of a shard says. */
 void hearing_on_subscribed(struct shard *s, struct slice channel);

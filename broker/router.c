@@ -65,9 +65,8 @@ static struct routed_link *link_find(const struct router *r, uint64_t id) {
 
 /* --- from the engine up to the links --- */
 
-/* To all who want the channel: encoded once for all of them. */
-static void send_to_interested(struct router *r, struct slice channel, enum ipc_type type, const void *message) {
-	const struct route *route = route_find(r, channel);
+/* To all who want the channel: encoded once for all of them. NULL: nobody does. */
+static void send_to_interested(const struct route *route, enum ipc_type type, const void *message) {
 	struct ipc_encoded encoded;
 
 	if (route == NULL)
@@ -89,16 +88,16 @@ static void send_to_interested(struct router *r, struct slice channel, enum ipc_
 	ipc_encoded_drop(&encoded);
 }
 
-static void on_publication(void *arg, const struct ipc_deliver *deliver) {
-	send_to_interested(arg, deliver->channel, IPC_deliver, deliver);
+static void on_publication(void *arg UNUSED, void *interest, const struct ipc_deliver *deliver) {
+	send_to_interested(interest, IPC_deliver, deliver);
 }
 
-static void on_joined(void *arg, const struct ipc_joined *joined) {
-	send_to_interested(arg, joined->channel, IPC_joined, joined);
+static void on_joined(void *arg UNUSED, void *interest, const struct ipc_joined *joined) {
+	send_to_interested(interest, IPC_joined, joined);
 }
 
-static void on_left(void *arg, const struct ipc_left *left) {
-	send_to_interested(arg, left->channel, IPC_left, left);
+static void on_left(void *arg UNUSED, void *interest, const struct ipc_left *left) {
+	send_to_interested(interest, IPC_left, left);
 }
 
 static void send_answer(struct router *r, struct ticket t, enum ipc_type type, const void *message) {
@@ -243,7 +242,7 @@ static struct route *route_find_or_new(struct router *r, struct slice channel) {
 	route->name_len = (uint8_t)channel.len;
 	list_init(&route->interests);
 	htab_add(&r->routes, &route->node);
-	r->ops->subscribe(r->engine, channel);
+	r->ops->subscribe(r->engine, channel, route);
 	return route;
 }
 

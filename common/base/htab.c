@@ -79,11 +79,12 @@ void htab_fini(struct htab *h) {
 }
 
 struct htab_node *htab_find(const struct htab *h, struct slice key) {
-	uint64_t hash;
+	return h->count > 0 ? htab_find_hashed(h, htab_hash(key), key) : NULL;
+}
 
+struct htab_node *htab_find_hashed(const struct htab *h, uint64_t hash, struct slice key) {
 	if (h->count == 0)
 		return NULL;
-	hash = htab_hash(key);
 	for (struct htab_node *node = h->buckets[bucket_of(h, hash)]; node != NULL; node = node->next) {
 		if (node->hash == hash && slice_eq(h->key(node), key))
 			return node;
@@ -123,15 +124,29 @@ static void split_one(struct htab *h) {
 	__builtin_prefetch(h->buckets[h->split]);
 }
 
+void htab_prefetch(const struct htab *h, uint64_t hash) {
+	if (h->count > 0)
+		__builtin_prefetch(&h->buckets[bucket_of(h, hash)]);
+}
+
+void htab_prefetch_node(const struct htab *h, uint64_t hash) {
+	if (h->count > 0)
+		__builtin_prefetch(h->buckets[bucket_of(h, hash)]);
+}
+
 void htab_add(struct htab *h, struct htab_node *node) {
+	htab_add_hashed(h, node, htab_hash(h->key(node)));
+}
+
+void htab_add_hashed(struct htab *h, struct htab_node *node, uint64_t hash) {
 	struct htab_node **bucket;
 
 	if (h->buckets == NULL) {
 		h->base = h->bucket_count = h->allocated = HTAB_FIRST_BUCKETS;
 		h->buckets = mem_zalloc(h->allocated * sizeof(h->buckets[0]));
 	}
-	node->hash = htab_hash(h->key(node));
-	bucket = &h->buckets[bucket_of(h, node->hash)];
+	node->hash = hash;
+	bucket = &h->buckets[bucket_of(h, hash)];
 	node->next = *bucket;
 	*bucket = node;
 	if (++h->count > h->bucket_count)

@@ -39,6 +39,15 @@ struct htab_node *htab_find(const struct htab *h, struct slice key);
 void htab_add(struct htab *h, struct htab_node *node);
 /* The node must be in the table. */
 void htab_remove(struct htab *h, struct htab_node *node);
+/*
+ * For who has the key's hash already, or another one that peers cannot foresee: a node is found by the hash that it was added with.
+ * In a large table bucket and nodes lie anywhere in memory, and waiting for them is most of the cost: who knows hashes beforehand says
+ * so, and later that the bucket is there by now.
+ */
+struct htab_node *htab_find_hashed(const struct htab *h, uint64_t hash, struct slice key);
+void htab_add_hashed(struct htab *h, struct htab_node *node, uint64_t hash);
+void htab_prefetch(const struct htab *h, uint64_t hash);
+void htab_prefetch_node(const struct htab *h, uint64_t hash);
 /* Walks in no order: NULL begins, NULL ends. The table must not change meanwhile, except that the node last returned may be
  * removed once the following one has been asked for. */
 struct htab_node *htab_next(const struct htab *h, const struct htab_node *node);

@@ -63,13 +63,14 @@ static void take(struct host_channel *ch, struct slice data, uint64_t offset) {
 	ch->at.number = offset;
 }
 
-static void on_publication(void *arg, const struct ipc_deliver *d) {
+static void on_publication(void *arg, void *interest, const struct ipc_deliver *d) {
 	struct host *h = arg;
 	int c = channel_of(d->channel);
 	struct host_channel *ch = &h->channel[c];
 
 	if (!ch->is_live)
 		return;
+	ck_assert_ptr_eq(interest, ch);
 	if (is_at(&ch->at, d->epoch)) {
 		ck_assert_msg(d->offset > ch->at.number, "%s: %u behind %u", host_channel_names[c], (unsigned)d->offset,
 		    (unsigned)ch->at.number);
@@ -178,7 +179,7 @@ static void on_published(void *arg UNUSED, struct ticket t, enum ipc_result resu
 	hosts.answered++;
 }
 
-static void on_joined(void *arg, const struct ipc_joined *j) {
+static void on_joined(void *arg, void *interest UNUSED, const struct ipc_joined *j) {
 	struct host_channel *ch = &((struct host *)arg)->channel[channel_of(j->channel)];
 
 	ch->joined++;
@@ -186,7 +187,7 @@ static void on_joined(void *arg, const struct ipc_joined *j) {
 	ch->has[j->member.ptr[0] - '0'] = true;
 }
 
-static void on_left(void *arg, const struct ipc_left *l) {
+static void on_left(void *arg, void *interest UNUSED, const struct ipc_left *l) {
 	struct host_channel *ch = &((struct host *)arg)->channel[channel_of(l->channel)];
 
 	ch->left++;
@@ -326,7 +327,7 @@ void hosts_subscribe(int host, int channel) {
 	memset(&h->channel[channel].at, 0, sizeof(h->channel[channel].at));
 	h->channel[channel].is_subscribed = true;
 	h->channel[channel].is_live = false;
-	ops->subscribe(h->engine, slice_text(host_channel_names[channel]));
+	ops->subscribe(h->engine, slice_text(host_channel_names[channel]), &h->channel[channel]);
 	ask(h, channel, TAG_RESYNC);
 }
 

@@ -103,7 +103,10 @@ static void keep_epoch(struct slice epoch) {
 		memcpy(up.epoch, epoch.ptr, epoch.len);
 }
 
-static void on_publication(void *arg UNUSED, const struct ipc_deliver *d) {
+static void on_publication(void *arg UNUSED, void *interest, const struct ipc_deliver *d) {
+	struct model_channel *ch = channel_of(d->channel);
+
+	ck_assert_ptr_eq(interest, ch->has_interest ? ch : NULL);
 	up.publications++;
 	up.deliver = *d;
 	keep_epoch(d->epoch);
@@ -140,15 +143,19 @@ static void on_snapshot(void *arg UNUSED, struct ticket t, struct ipc_snapshot *
 		up.names[names++] = (char)m.member.ptr[0];
 }
 
-static void on_joined(void *arg UNUSED, const struct ipc_joined *j) {
+static void on_joined(void *arg UNUSED, void *interest, const struct ipc_joined *j) {
+	struct model_channel *ch = channel_of(j->channel);
+
+	ck_assert_ptr_eq(interest, ch->has_interest ? ch : NULL);
 	up.joined++;
 	up.member_count = j->member_count;
 }
 
-static void on_left(void *arg UNUSED, const struct ipc_left *left) {
+static void on_left(void *arg UNUSED, void *interest, const struct ipc_left *left) {
 	struct model_channel *ch = channel_of(left->channel);
 	struct model_member *m = &ch->member[left->member.ptr[0] - '1'];
 
+	ck_assert_ptr_eq(interest, ch->has_interest ? ch : NULL);
 	up.left++;
 	ck_assert(m->is_there && !is_held(m) && m->grace_end_ms <= now);
 	m->is_there = false;
@@ -504,7 +511,10 @@ static void step(void) {
 		if (!ch->has_interest)
 			model_touch(ch);
 		ch->has_interest = !ch->has_interest;
-		(ch->has_interest ? engine_memory.subscribe : engine_memory.unsubscribe)(engine, name);
+		if (ch->has_interest)
+			engine_memory.subscribe(engine, name, ch);
+		else
+			engine_memory.unsubscribe(engine, name);
 	} else {
 		pass(what == 99 ? any(20000) : any(400));
 	}
@@ -560,7 +570,7 @@ START_TEST(answers_are_bounded) {
 }
 END_TEST
 
-static void ignore_publication(void *arg UNUSED, const struct ipc_deliver *d UNUSED) {
+static void ignore_publication(void *arg UNUSED, void *interest UNUSED, const struct ipc_deliver *d UNUSED) {
 }
 
 /* Many channels with little in each take no more than the history may. No tick in between: the fastest flood. */

@@ -90,6 +90,33 @@ START_TEST(empty) {
 }
 END_TEST
 
+/* Seven hashes for all: of those that share one, the key decides. Looking ahead changes nothing, in an empty table neither. */
+START_TEST(hashes_of_ones_own) {
+	struct htab h;
+
+	words_init();
+	htab_init(&h, word_key);
+	htab_prefetch(&h, 1);
+	htab_prefetch_node(&h, 1);
+	ck_assert_ptr_null(htab_find_hashed(&h, 1, slice_text("word1")));
+	for (int i = 0; i < 200; i++) {
+		htab_prefetch(&h, (uint64_t)i % 7);
+		htab_prefetch_node(&h, (uint64_t)i % 7);
+		htab_add_hashed(&h, &words[i].node, (uint64_t)i % 7);
+		words[i].in = true;
+	}
+	check_walk(&h);
+	for (int i = 0; i < 200; i++) {
+		ck_assert_ptr_eq(htab_find_hashed(&h, (uint64_t)i % 7, slice_text(words[i].text)), &words[i].node);
+		ck_assert_ptr_null(htab_find_hashed(&h, (uint64_t)i % 7 + 1, slice_text(words[i].text)));
+		htab_remove(&h, &words[i].node);
+		ck_assert_ptr_null(htab_find_hashed(&h, (uint64_t)i % 7, slice_text(words[i].text)));
+	}
+	ck_assert_uint_eq(h.count, 0);
+	htab_fini(&h);
+}
+END_TEST
+
 START_TEST(remove_while_walking) {
 	struct htab h;
 	struct htab_node *node, *following;
@@ -148,6 +175,7 @@ Suite *suite_htab(void) {
 
 	tcase_add_loop_test(tc, model, 0, 3);
 	tcase_add_test(tc, empty);
+	tcase_add_test(tc, hashes_of_ones_own);
 	tcase_add_test(tc, remove_while_walking);
 	tcase_add_test(tc, keys_are_bytes);
 	tcase_add_test(tc, spread);
