@@ -5,50 +5,59 @@
 
 /* A link has a member, `count` times. */
 struct hold {
-	struct list in_holder;
-	struct holder *holder;
-	struct member *member;
-	struct hold *next;	/* of the member */
-	uint32_t count;
+	struct hold *next;	/* of the member; owned */
+	uint32_t holder, count;
 };
 
+/* Nobody has a member, which stays for a while. */
+struct grace {
+	struct deadline deadline;
+	struct member *member;
+};
+
+/* Two for each user of the host, so its size counts. */
 struct member {
 	struct htab_node node;
 	struct list in_room;
 	union {
 		struct hold hold;	/* the first, and nearly always the only one */
-		struct deadline grace;	/* or it has none */
+		struct grace *grace;	/* or it has none: owned; NULL: it has come or goes this moment */
 	};
 	uint64_t number;
 	uint8_t token[IPC_KEY_BYTES];
-	uint32_t info_len;
-	uint16_t name_len;
-	bool is_held;
-	struct presence *room;	/* the key: its bytes and the name */
-	uint8_t bytes[];	/* name, info */
+	uint32_t info_len : 20, name_len : 11, is_held : 1;
+	uint8_t bytes[];	/* the address of its room and its name, which are its key; its info */
 };
 
-/* A link, with all that it has. */
+/* A link that has some. They are not listed: whoever loses many at once looks at all. */
 struct holder {
 	struct htab_node node;
 	uint64_t id;
-	struct list holds;
+	size_t holds;
 };
 
-enum { KEY_ROOM_BYTES = sizeof(struct presence *), RECORD_EXTRA_BYTES = 14 };
+enum { KEY_ROOM_BYTES = sizeof(struct presence *), INFO_LEN_MAX = (1 << 20) - 1, RECORD_EXTRA_BYTES = 14 };
+STATIC_ASSERT((int)PRESENCE_NAME_MAX < 1 << 11, "member.name_len");
 
 static struct slice member_key(const struct htab_node *node) {
 	const struct member *m = htab_entry(node, const struct member, node);
 
-	return slice_of((const uint8_t *)m + offsetof(struct member, room), KEY_ROOM_BYTES + m->name_len);
+	return slice_of(m->bytes, KEY_ROOM_BYTES + m->name_len);
+}
+
+static struct presence *member_room(const struct member *m) {
+	struct presence *p;
+
+	memcpy(&p, m->bytes, KEY_ROOM_BYTES);
+	return p;
 }
 
 static struct slice member_name(const struct member *m) {
-	return slice_of(m->bytes, m->name_len);
+	return slice_of(m->bytes + KEY_ROOM_BYTES, m->name_len);
 }
 
 static struct slice member_info(const struct member *m) {
-	return slice_of(m->bytes + m->name_len, m->info_len);
+	return slice_of(m->bytes + KEY_ROOM_BYTES + m->name_len, m->info_len);
 }
 
 static struct slice holder_key(const struct htab_node *node) {
@@ -60,7 +69,7 @@ void presence_store_init(struct presence_store *s, size_t info_max_bytes, uint64
 	htab_init(&s->members, member_key);
 	htab_init(&s->holders, holder_key);
 	wheel_init(&s->graces, now_ms);
-	s->info_max_bytes = info_max_bytes;
+	s->info_max_bytes = info_max_bytes < INFO_LEN_MAX ? info_max_bytes : INFO_LEN_MAX;
 	s->last_number = last_number;
 	s->on_left = on_left;
 	s->arg = arg;
@@ -85,71 +94,60 @@ static struct member *member_find(const struct presence_store *s, const struct p
 }
 
 static struct member *member_new(struct presence_store *s, struct presence *p, const struct ipc_member_add *add) {
-	struct member *m = mem_try_alloc(sizeof(*m) + add->member.len + add->info.len);
+	struct member *m = mem_try_alloc(offsetof(struct member, bytes) + KEY_ROOM_BYTES + add->member.len + add->info.len);
 
 	if (m == NULL)
 		return NULL;
 	m->is_held = false;
-	deadline_init(&m->grace);
-	m->room = p;
+	m->grace = NULL;
 	m->number = ++s->last_number;
 	memcpy(m->token, add->token, IPC_KEY_BYTES);
-	m->name_len = (uint16_t)add->member.len;
-	m->info_len = (uint32_t)add->info.len;
-	memcpy(m->bytes, add->member.ptr, add->member.len);
+	m->name_len = add->member.len & ((1 << 11) - 1);
+	m->info_len = add->info.len & INFO_LEN_MAX;
+	memcpy(m->bytes, &p, KEY_ROOM_BYTES);
+	memcpy(m->bytes + KEY_ROOM_BYTES, add->member.ptr, add->member.len);
 	if (add->info.len > 0)
-		memcpy(m->bytes + add->member.len, add->info.ptr, add->info.len);
+		memcpy(m->bytes + KEY_ROOM_BYTES + add->member.len, add->info.ptr, add->info.len);
 	list_add_tail(&p->members, &m->in_room);
 	htab_add(&s->members, &m->node);
 	p->count++;
 	return m;
 }
 
+static void grace_end(struct member *m) {
+	if (m->grace != NULL)
+		deadline_clear(&m->grace->deadline);
+	mem_free(m->grace);
+	m->grace = NULL;
+}
+
 static void member_unlink(struct presence_store *s, struct member *m) {
 	if (!m->is_held)
-		deadline_clear(&m->grace);
+		grace_end(m);
 	htab_remove(&s->members, &m->node);
 	list_remove(&m->in_room);
-	m->room->count--;
+	member_room(m)->count--;
 }
 
 static void member_leave(struct presence_store *s, struct member *m) {
 	member_unlink(s, m);
-	s->on_left(m->room, member_name(m), member_info(m), s->arg);
+	s->on_left(member_room(m), member_name(m), member_info(m), s->arg);
 	mem_free(m);
-}
-
-/* The first one's place is taken by another one, or by the grace. */
-static void hold_free(struct hold *h) {
-	struct member *m = h->member;
-	struct hold *next = h->next, **at = &m->hold.next;
-
-	list_remove(&h->in_holder);
-	if (h == &m->hold && next == NULL) {
-		m->is_held = false;
-		deadline_init(&m->grace);
-		return;
-	}
-	if (h == &m->hold) {
-		*h = *next;
-		list_add_tail(&next->in_holder, &h->in_holder);
-		list_remove(&next->in_holder);
-		mem_free(next);
-		return;
-	}
-	while (*at != h)
-		at = &(*at)->next;
-	*at = next;
-	mem_free(h);
 }
 
 /* Nobody has the member any more: it goes now or after its grace. */
 static void member_orphaned(struct presence_store *s, struct member *m, uint32_t grace_ms, uint64_t now_ms) {
-	if (grace_ms == 0)
+	if (grace_ms == 0) {
 		member_leave(s, m);
-	else
-		deadline_set(&s->graces, &m->grace, now_ms + grace_ms);
+		return;
+	}
+	m->grace = mem_alloc(sizeof(*m->grace));
+	m->grace->member = m;
+	deadline_init(&m->grace->deadline);
+	deadline_set(&s->graces, &m->grace->deadline, now_ms + grace_ms);
 }
+
+/* --- holds --- */
 
 static struct holder *holder_find(const struct presence_store *s, uint64_t id) {
 	struct htab_node *node = htab_find(&s->holders, slice_of(&id, sizeof(id)));
@@ -162,9 +160,9 @@ static struct holder *holder_find_or_new(struct presence_store *s, uint64_t id) 
 
 	if (h != NULL)
 		return h;
+	BUG_ON(id > UINT32_MAX);
 	h = mem_zalloc(sizeof(*h));
 	h->id = id;
-	list_init(&h->holds);
 	htab_add(&s->holders, &h->node);
 	return h;
 }
@@ -173,32 +171,45 @@ static struct holder *holder_find_or_new(struct presence_store *s, uint64_t id) 
 static struct hold *hold_find(struct member *m, uint64_t holder) {
 	struct hold *h = m->is_held ? &m->hold : NULL;
 
-	while (h != NULL && h->holder->id != holder)
+	while (h != NULL && h->holder != holder)
 		h = h->next;
 	return h;
 }
 
 static void hold_add(struct presence_store *s, struct member *m, uint64_t holder) {
-	struct hold *h = hold_find(m, holder);
+	struct hold *h = hold_find(m, holder), *next = NULL;
 
 	if (h != NULL) {
 		h->count++;
 		return;
 	}
-	if (m->is_held) {
-		h = mem_alloc(sizeof(*h));
-		h->next = m->hold.next;
-		m->hold.next = h;
-	} else {
-		deadline_clear(&m->grace);
-		m->is_held = true;
-		h = &m->hold;
-		h->next = NULL;
+	if (m->is_held)
+		next = mem_dup(&m->hold, sizeof(m->hold));
+	else
+		grace_end(m);
+	m->is_held = true;
+	m->hold = (struct hold){ .next = next, .holder = (uint32_t)holder, .count = 1 };
+	holder_find_or_new(s, holder)->holds++;
+}
+
+/* The first one's place is taken by another one, or by the grace. */
+static void hold_free(struct member *m, struct hold *h) {
+	struct hold *next = h->next, **at = &m->hold.next;
+
+	if (h == &m->hold && next == NULL) {
+		m->is_held = false;
+		m->grace = NULL;
+		return;
 	}
-	h->member = m;
-	h->holder = holder_find_or_new(s, holder);
-	h->count = 1;
-	list_add_tail(&h->holder->holds, &h->in_holder);
+	if (h == &m->hold) {
+		*h = *next;
+		mem_free(next);
+		return;
+	}
+	while (*at != h)
+		at = &(*at)->next;
+	*at = next;
+	mem_free(h);
 }
 
 enum ipc_result presence_add(struct presence_store *s, struct presence *p, uint64_t holder, const struct ipc_member_add *add,
@@ -229,21 +240,27 @@ void presence_remove(struct presence_store *s, struct presence *p, uint64_t hold
 
 	if (h == NULL || --h->count > 0)
 		return;
-	hold_free(h);
+	hold_free(m, h);
+	holder_find(s, holder)->holds--;
 	if (!m->is_held)
 		member_orphaned(s, m, grace_ms, now_ms);
 }
 
 void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t grace_ms, uint64_t now_ms) {
 	struct holder *lost = holder_find(s, holder);
+	struct htab_node *node, *next;
 
 	if (lost == NULL)
 		return;
-	while (!list_is_empty(&lost->holds)) {
-		struct hold *h = list_entry(lost->holds.next, struct hold, in_holder);
-		struct member *m = h->member;
+	for (node = htab_next(&s->members, NULL); node != NULL && lost->holds > 0; node = next) {
+		struct member *m = htab_entry(node, struct member, node);
+		struct hold *h = hold_find(m, holder);
 
-		hold_free(h);
+		next = htab_next(&s->members, node);
+		if (h == NULL)
+			continue;
+		lost->holds--;
+		hold_free(m, h);
 		if (!m->is_held)
 			member_orphaned(s, m, grace_ms, now_ms);
 	}
@@ -252,7 +269,7 @@ void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t gr
 }
 
 static void grace_over(struct deadline *d, void *arg) {
-	member_leave(arg, container_of(d, struct member, grace));
+	member_leave(arg, container_of(d, struct grace, deadline)->member);
 }
 
 void presence_tick(struct presence_store *s, uint64_t now_ms) {
@@ -275,7 +292,7 @@ void presence_fini(struct presence_store *s, struct presence *p) {
 		struct member *m = list_entry(p->members.next, struct member, in_room);
 
 		while (m->is_held)
-			hold_free(&m->hold);
+			hold_free(m, &m->hold);
 		member_unlink(s, m);
 		mem_free(m);
 	}
