@@ -119,8 +119,30 @@ struct channel *channels_next(const struct channels *cs, const struct channel *c
 
 /* --- subscribers --- */
 
+/* Whoever asks is about to send to all of them, so walking over them costs little beside that. */
+uint8_t channel_wires(struct channel *ch, uint8_t form) {
+	if (ch->are_wires_old) {
+		memset(ch->wires, 0, sizeof(ch->wires));
+		list_for_each(it, &ch->subs) {
+			const struct sub *s = list_entry(it, struct sub, on_channel);
+
+			ch->wires[s->client->form] |= (uint8_t)(1u << s->wire);
+		}
+		ch->are_wires_old = false;
+	}
+	return ch->wires[form];
+}
+
+static struct sub *sub_alloc(struct hub_client *c) {
+	for (size_t i = 0; i < HUB_OWN_SUBS; i++) {
+		if (c->own[i].client == NULL)
+			return &c->own[i];
+	}
+	return mem_alloc(sizeof(struct sub));
+}
+
 struct sub *sub_new(struct channel *ch, struct hub_client *c) {
-	struct sub *s = c->own.client == NULL ? &c->own : mem_alloc(sizeof(*s)), **at = &c->subs;
+	struct sub *s = sub_alloc(c), **at = &c->subs;
 
 	while (*at != NULL)
 		at = &(*at)->next;
@@ -142,7 +164,6 @@ void sub_go_live(struct sub *s) {
 	list_remove(&s->on_channel);
 	list_add_tail(&s->channel->subs, &s->on_channel);
 	s->wire = wire_of(s->client->conn);
-	s->channel->live[s->client->form][s->wire]++;
 	s->channel->wires[s->client->form] |= (uint8_t)(1u << s->wire);
 	s->is_live = true;
 }
@@ -150,15 +171,15 @@ void sub_go_live(struct sub *s) {
 void sub_free(struct channels *cs, struct sub *s) {
 	struct channel *ch = s->channel;
 	struct sub **at = &s->client->subs;
+	const struct sub *own = s->client->own;
 
-	if (s->is_live && --ch->live[s->client->form][s->wire] == 0)
-		ch->wires[s->client->form] &= (uint8_t)~(1u << s->wire);
+	ch->are_wires_old = ch->are_wires_old || s->is_live;
 	s->client->sub_count--;
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
 	list_remove(&s->on_channel);
-	if (s == &s->client->own)
+	if (s >= own && s < own + HUB_OWN_SUBS)
 		s->client = NULL;
 	else
 		mem_free(s);

@@ -39,8 +39,8 @@ struct channel {
 	struct list counting;	/* on delivery's list while a member count is owed */
 	struct list parcels;	/* struct parcel, oldest first */
 	struct parcel *filling[HUB_FORMS_MAX];	/* borrowed from parcels; those that may take more */
-	uint32_t live[HUB_FORMS_MAX][HUB_WIRES];	/* subscribers of each form and wire */
-	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has */
+	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has; with are_wires_old: had */
+	bool are_wires_old;	/* a live subscriber has left: see channel_wires() */
 	uint64_t offset;
 	uint64_t idle_since_ms;
 	uint64_t counted_ms;	/* when the member count was told last; 0: not yet */
@@ -86,6 +86,9 @@ bool channel_is_at(const struct channel *ch, struct slice epoch, uint64_t offset
 static inline bool channel_is_used(const struct channel *ch) {
 	return !list_is_empty(&ch->subs) || !list_is_empty(&ch->waiting);
 }
+
+/* Bit per wire that a live subscriber of this form has. */
+uint8_t channel_wires(struct channel *ch, uint8_t form);
 
 /* Returns owned by the client's list: waiting. */
 struct sub *sub_new(struct channel *ch, struct hub_client *c);

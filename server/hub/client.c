@@ -8,8 +8,8 @@ enum { SUBSCRIBE_TRIES_MAX = 4 };
 struct hub_identity {
 	uint8_t token[IPC_KEY_BYTES];
 	uint32_t said_on;	/* the link on which it was claimed last */
-	uint16_t member_len, info_len;
-	uint8_t bytes[];	/* member; info */
+	uint16_t member_len, info_len, note_len;
+	uint8_t bytes[];	/* member; info; note */
 };
 
 static enum ipc_result member_result(enum bus_outcome outcome, const union ipc_any *answer) {
@@ -18,17 +18,20 @@ static enum ipc_result member_result(enum bus_outcome outcome, const union ipc_a
 	return answer->member_result.result <= IPC_FULL ? (enum ipc_result)answer->member_result.result : IPC_UNAVAILABLE;
 }
 
-static struct hub_identity *identity_new(struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info) {
-	struct hub_identity *i = mem_alloc(sizeof(*i) + member.len + info.len);
+static struct hub_identity *identity_new(struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info, struct slice note) {
+	struct hub_identity *i = mem_alloc(offsetof(struct hub_identity, bytes) + member.len + info.len + note.len);
 
-	BUG_ON(member.len > UINT16_MAX || info.len > UINT16_MAX);
+	BUG_ON(member.len > UINT16_MAX || info.len > UINT16_MAX || note.len > UINT16_MAX);
 	memcpy(i->token, token, sizeof(i->token));
 	i->said_on = 0;
 	i->member_len = (uint16_t)member.len;
 	i->info_len = (uint16_t)info.len;
+	i->note_len = (uint16_t)note.len;
 	memcpy(i->bytes, member.ptr, member.len);
 	if (info.len > 0)
 		memcpy(i->bytes + member.len, info.ptr, info.len);
+	if (note.len > 0)
+		memcpy(i->bytes + member.len + info.len, note.ptr, note.len);
 	return i;
 }
 
@@ -47,6 +50,20 @@ static struct slice identity_info(const struct hub_identity *i) {
 
 struct slice hub_client_info(const struct hub_client *c) {
 	return c->identity != NULL ? identity_info(c->identity) : SLICE_EMPTY;
+}
+
+struct slice hub_client_note(const struct hub_client *c) {
+	const struct hub_identity *i = c->identity;
+
+	return i != NULL ? slice_of(i->bytes + i->member_len + i->info_len, i->note_len) : SLICE_EMPTY;
+}
+
+struct slice hub_client_member(const struct hub_client *c) {
+	const struct hub_identity *i = c->identity;
+
+	for (const struct request *r = c->requests; i == NULL && r != NULL; r = request_next(r))
+		i = r->identity;
+	return i != NULL ? identity_member(i) : SLICE_EMPTY;
 }
 
 static struct slice users_channel(void) {
@@ -115,7 +132,6 @@ void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uin
 	c->hub = h;
 	c->conn = conn;
 	c->form = form;
-	list_init(&c->requests);
 	list_init(&c->link);
 }
 
@@ -131,8 +147,8 @@ void hub_client_fini(struct hub_client *c, uint32_t grace_ms) {
 	if (h == NULL)
 		return;
 	c->hub = NULL;
-	while (!list_is_empty(&c->requests))
-		request_forget(list_entry(c->requests.next, struct request, on_client), grace_ms);
+	while (c->requests != NULL)
+		request_forget(c->requests, grace_ms);
 	while (c->subs != NULL)
 		sub_drop(h, c->subs, grace_ms);
 	if (c->identity != NULL)
@@ -184,7 +200,7 @@ static void on_identified(struct bus_request *b, enum bus_outcome outcome, const
 	request_free(r);
 }
 
-void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info,
+void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info, struct slice note,
     hub_result_fn fn, void *cookie) {
 	struct request *r = request_new(c, cookie);
 	struct ipc_member_add m;
@@ -192,7 +208,7 @@ void hub_identify(struct hub_client *c, struct slice member, const uint8_t token
 	if (r == NULL)
 		return;
 	BUG_ON(c->identity != NULL);
-	r->identity = identity_new(member, token, info);
+	r->identity = identity_new(member, token, info, note);
 	r->fn.result = fn;
 	m = member_message(users_channel(), r->identity, 0);
 	bus_keep_overdue(&r->bus);
@@ -330,7 +346,7 @@ void client_copy_entry(struct request *r) {
 	const struct hub_identity *i = r->client->identity;
 	struct slice channel = channel_name(r->sub->channel);
 
-	r->identity = identity_new(identity_member(i), i->token, identity_info(i));
+	r->identity = identity_new(identity_member(i), i->token, identity_info(i), SLICE_EMPTY);
 	r->entering = slice_dup_text(channel);
 }
 

@@ -41,7 +41,7 @@ void delivery_publication(struct delivery *d, struct channel *ch, const struct i
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->wires[i] == 0)
+		if (channel_wires(ch, i) == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->publication(&publication, &d->scratch, f->arg);
@@ -61,7 +61,7 @@ void delivery_reset(struct delivery *d, struct channel *ch) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->wires[i] == 0)
+		if (channel_wires(ch, i) == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->reset(channel_name(ch), &position, &d->scratch, f->arg);
@@ -87,7 +87,7 @@ void delivery_member_event(struct delivery *d, struct channel *ch, const struct 
 		const struct hub_form *f = &d->forms[i];
 		bool count_later = false;
 
-		for (unsigned part = 0; ch->wires[i] != 0 && part < MEMBER_EVENT_PARTS_MAX; part++) {
+		for (unsigned part = 0; channel_wires(ch, i) != 0 && part < MEMBER_EVENT_PARTS_MAX; part++) {
 			uint8_t opcode;
 
 			buf_reset(&d->scratch);
@@ -130,7 +130,7 @@ static void gather_count(struct delivery *d, struct channel *ch) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (ch->wires[i] == 0 || (ch->count_forms & 1u << i) == 0)
+		if (channel_wires(ch, i) == 0 || (ch->count_forms & 1u << i) == 0)
 			continue;
 		buf_reset(&d->scratch);
 		opcode = f->member_count(channel_name(ch), ch->member_count, &d->scratch, f->arg);

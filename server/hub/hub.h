@@ -23,6 +23,7 @@
 struct hub;
 struct hub_client;
 struct channel;
+struct request;
 
 /* What the data of a publication is; opaque to the broker, known to all front ends. */
 enum payload_kind {
@@ -105,7 +106,7 @@ size_t hub_pending(const struct hub *h);
 struct sub {
 	struct sub *next;	/* of the client */
 	struct list on_channel;	/* subs or waiting */
-	struct hub_client *client;	/* NULL: hub_client.own is free */
+	struct hub_client *client;	/* NULL: a free one of hub_client.own */
 	struct channel *channel;
 	uint32_t said_on;	/* the link on which its member_add was sent; 0: on none */
 	bool is_live;
@@ -113,17 +114,20 @@ struct sub {
 	uint8_t wire;	/* once it is live */
 };
 
+/* A user of the chat hears everybody, and a room. */
+enum { HUB_OWN_SUBS = 2 };
+
 struct hub_client {
 	struct hub *hub;
 	struct conn *conn;	/* borrowed; NULL for a client that only asks (server API) */
 	struct sub *subs;	/* its channels, in the order of their coming */
-	struct list requests;	/* its unanswered ones */
-	struct list link;	/* on the hub's list of members, when it has an identity */
+	struct request *requests;	/* the first of its unanswered ones; NULL: there is none */
+	struct list link;	/* on the hub's list of members, when it has an identity; its owner's after hub_client_fini() */
 	struct hub_identity *identity;	/* owned; NULL until hub_identify() succeeded */
 	uint32_t sub_count;
 	uint8_t form;
 	bool is_in_turn;	/* some of its requests wait for their turn to be asked */
-	struct sub own;		/* its first one; most have no or one more */
+	struct sub own[HUB_OWN_SUBS];	/* the first; the others are allocated */
 };
 
 struct hub_result {
@@ -173,10 +177,14 @@ void hub_client_fini(struct hub_client *c, uint32_t grace_ms);
 
 /* What others are told of it; borrowed. Empty: it has no identity. */
 struct slice hub_client_info(const struct hub_client *c);
+/* What nobody is told of it. */
+struct slice hub_client_note(const struct hub_client *c);
+/* The member id that it has, or is about to get; empty: neither. */
+struct slice hub_client_member(const struct hub_client *c);
 
 /* Claims a member id for this client on all hosts: OK, TAKEN (somebody lives who has another token) or UNAVAILABLE. info: what others
- * are told of the member. Once per client. Released by hub_client_fini(). */
-void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info,
+ * are told of the member; note: what its front end wants to know again. Once per client. Released by hub_client_fini(). */
+void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES], struct slice info, struct slice note,
     hub_result_fn fn, void *cookie);
 
 enum hub_subscribe_flags {

@@ -136,7 +136,7 @@ static bool add_deflated(struct parcels *ps, struct channel *ch, uint8_t form, u
 }
 
 bool parcels_add(struct parcels *ps, struct channel *ch, uint8_t form, uint8_t opcode, struct slice payload, struct rcbuf *in) {
-	uint8_t wires = ch->wires[form];
+	uint8_t wires = channel_wires(ch, form);
 	struct variant v;
 
 	if (wires >> (HUB_WIRE_PLAIN + 1) != 0 && ws_deflate_is_worth(&ps->deflate, payload.len) &&

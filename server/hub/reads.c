@@ -43,9 +43,7 @@ static void pass_on(struct request *r, struct list *before) {
 	struct hub_client *c = r->client;
 
 	r->is_waiting = c->is_in_turn = false;
-	list_for_each(it, &c->requests) {
-		struct request *next = list_entry(it, struct request, on_client);
-
+	for (struct request *next = c->requests; next != NULL; next = request_next(next)) {
 		if (next->is_waiting) {
 			c->is_in_turn = true;
 			list_add_tail(before, &next->waiting);

@@ -3,6 +3,26 @@
 
 #include "common/base/mem.h"
 
+static void client_add_request(struct hub_client *c, struct request *r) {
+	list_init(&r->on_client);
+	if (c->requests == NULL)
+		c->requests = r;
+	else
+		list_add_tail(&c->requests->on_client, &r->on_client);
+}
+
+static void client_drop_request(struct hub_client *c, struct request *r) {
+	if (c->requests == r)
+		c->requests = request_next(r);
+	list_remove(&r->on_client);
+}
+
+struct request *request_next(const struct request *r) {
+	struct request *next = list_entry(r->on_client.next, struct request, on_client);
+
+	return next != r->client->requests ? next : NULL;
+}
+
 struct request *request_new(struct hub_client *c, void *cookie) {
 	struct request *r;
 
@@ -17,17 +37,20 @@ struct request *request_new(struct hub_client *c, void *cookie) {
 	r->hub = c->hub;
 	r->client = c;
 	r->cookie = cookie;
-	list_add_tail(&c->requests, &r->on_client);
+	client_add_request(c, r);
 	c->hub->pending++;
 	return r;
 }
 
 void request_end(struct request *r) {
-	list_remove(&r->on_client);
 	list_remove(&r->answerable);
 	reads_leave(r);
-	if (r->client != NULL)
+	if (r->client != NULL) {
+		client_drop_request(r->client, r);
 		r->hub->pending--;
+	} else {
+		list_remove(&r->on_client);
+	}
 }
 
 void request_free(struct request *r) {
@@ -93,13 +116,11 @@ void requests_fini(struct hub *h) {
 }
 
 struct request *request_for(const struct sub *s) {
-	list_for_each(it, &s->client->requests) {
-		struct request *r = list_entry(it, struct request, on_client);
+	struct request *r = s->client->requests;
 
-		if (r->sub == s)
-			return r;
-	}
-	return NULL;
+	while (r != NULL && r->sub != s)
+		r = request_next(r);
+	return r;
 }
 
 /* An epoch that is too long is cut: it fits nothing then, and nobody is worse off than with a wrong one. */

@@ -10,7 +10,7 @@
 
 struct request {
 	struct bus_request bus;
-	struct list on_client;
+	struct list on_client;		/* a ring without a head, which hub_client.requests points into; an orphan's: on hub.orphans */
 	struct list answerable;
 	struct list waiting;		/* on the hub's turns, for its client */
 	void (*ask)(struct request *r);	/* when its turn has come; reads alone */
@@ -54,6 +54,9 @@ void request_orphan(struct request *r, uint32_t grace_ms);
 void requests_turn_end(struct hub *h);
 /* After the bus is freed. */
 void requests_fini(struct hub *h);
+
+/* Of the same client, in the order of their coming; NULL: it is the last. */
+struct request *request_next(const struct request *r);
 
 /* Which asks for this subscription; NULL: it is answered. */
 struct request *request_for(const struct sub *s);

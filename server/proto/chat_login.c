@@ -14,7 +14,6 @@ struct login {
 
 STATIC_ASSERT((int)GRANT_USER_MAX == (int)CHAT_USER_MAX && (int)GRANT_NAME_MAX == (int)CHAT_NAME_MAX,
     "a token has no identity that a login could not have");
-STATIC_ASSERT((int)CHAT_USER_MAX <= UINT8_MAX && (int)CHAT_ROOM_MAX <= UINT8_MAX, "their lengths are bytes");
 
 /* With a token, it says who somebody is; what else is said of that must be the same. */
 static enum chat_error login_identity(struct login *l, const struct chat_request *r, const struct auth_grant *g) {
@@ -50,20 +49,7 @@ static enum chat_error login_read(struct login *l, const struct chat_session *s,
 	return chat_request_since(r, &l->has_since, &l->since);
 }
 
-/* Returns owned. */
-static struct chat_user *user_new(const struct login *l) {
-	struct chat_user *u = mem_alloc(sizeof(*u) + l->user.len + l->room.len);
-
-	u->id_len = (uint8_t)l->user.len;
-	u->room_len = (uint8_t)l->room.len;
-	memcpy(u->bytes, l->user.ptr, l->user.len);
-	memcpy(u->bytes + l->user.len, l->room.ptr, l->room.len);
-	return u;
-}
-
 static void login_failed(struct chat_session *s, enum ipc_result result, struct slice ref) {
-	mem_free(s->base.owned);
-	s->base.owned = NULL;
 	s->state = CHAT_ANONYMOUS;
 	chat_drop_rooms(s);
 	/* Whatever was half done is undone by the broker or by the next login with the same secret. */
@@ -121,7 +107,6 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 		return CHAT_OK;
 	}
 	s->state = CHAT_LOGGING_IN;
-	s->base.owned = user_new(&l);
 	chat_hear_everybody(s);
 	p = chat_pending_new(s, r, slice_text(l.channel.name));
 	p->is_login = true;
@@ -132,6 +117,6 @@ enum chat_error chat_do_login(struct chat_session *s, const struct chat_request 
 	buf_add_text(scratch, "{\"name\":");
 	json_write_text(scratch, l.name);
 	buf_add_u8(scratch, '}');
-	hub_identify(&s->base.hub, l.user, token, buf_slice(scratch), on_identified, p);
+	hub_identify(&s->base.hub, l.user, token, buf_slice(scratch), l.room, on_identified, p);
 	return CHAT_OK;
 }

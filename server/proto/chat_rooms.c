@@ -58,8 +58,6 @@ void chat_drop_rooms(struct chat_session *s) {
 static void login_undo(struct chat_session *s) {
 	struct conn *c = s->base.hub.conn;
 
-	mem_free(s->base.owned);
-	s->base.owned = NULL;
 	s->state = CHAT_ANONYMOUS;
 	hub_client_fini(&s->base.hub, 0);
 	hub_client_init(s->base.context->hub, &s->base.hub, c, FORM_CHAT);

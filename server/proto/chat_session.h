@@ -19,12 +19,6 @@ enum { CHAT_PENDING_MAX = 1024 };
 
 enum chat_state { CHAT_ANONYMOUS = 0, CHAT_LOGGING_IN, CHAT_USER };
 
-/* Who logged in, in one piece of memory: session.base.owned. */
-struct chat_user {
-	uint8_t id_len, room_len;
-	uint8_t bytes[];	/* userId; room of the login */
-};
-
 struct chat_session {
 	struct proto_session base;	/* must be the first */
 	uint16_t pending_cost;		/* <= CHAT_PENDING_MAX + cost of one message */
@@ -53,16 +47,14 @@ struct chat_channel {
 
 /* --- the user --- */
 
-static inline struct chat_user *chat_user_of(const struct chat_session *s) {
-	return s->base.owned;
-}
-
+/* Of the login, from when it is asked for; empty: nobody. */
 static inline struct slice chat_user_id(const struct chat_session *s) {
-	return slice_of(chat_user_of(s)->bytes, chat_user_of(s)->id_len);
+	return hub_client_member(&s->base.hub);
 }
 
+/* The room of the login, once it is done. */
 static inline struct slice chat_user_room(const struct chat_session *s) {
-	return slice_of(chat_user_of(s)->bytes + chat_user_of(s)->id_len, chat_user_of(s)->room_len);
+	return hub_client_note(&s->base.hub);
 }
 
 /* "userId":"..","name":"..", once it is known to all. */

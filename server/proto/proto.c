@@ -31,14 +31,14 @@ void proto_init(struct proto_context *context, const struct config *config) {
 	chat_form_init(&context->forms[FORM_CHAT], config);
 	broadcast_form_init(&context->forms[FORM_RAW]);
 	buf_init(&context->scratch, SCRATCH_MAX_BYTES);
+	list_init(&context->ended);
 }
 
 void proto_turn_end(struct proto_context *context) {
-	while (context->ended != NULL) {
-		struct proto_session *s = context->ended;
+	while (!list_is_empty(&context->ended)) {
+		struct proto_session *s = list_entry(context->ended.next, struct proto_session, hub.link);
 
-		context->ended = s->next_ended;
-		mem_free(s->owned);
+		list_remove(&s->hub.link);
 		mem_free(s);
 	}
 	if (context->scratch.cap > SCRATCH_KEEP_BYTES) {
@@ -81,8 +81,7 @@ void *proto_session_new(struct proto_context *context, struct conn *c, size_t si
 
 void proto_session_end(struct proto_session *s, uint32_t grace_ms) {
 	hub_client_fini(&s->hub, grace_ms);
-	s->next_ended = s->context->ended;
-	s->context->ended = s;
+	list_add_tail(&s->context->ended, &s->hub.link);
 }
 
 void proto_send_wait(struct proto_context *context, struct conn *c, enum chat_error why, uint64_t wait_ms) {

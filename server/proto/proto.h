@@ -14,8 +14,6 @@
 /* FORM_MODERATION: no front end's; its worker fills it in. */
 enum { FORM_CHAT = 0, FORM_RAW = 1, FORM_MODERATION = 2, FORM_COUNT };
 
-struct proto_session;
-
 /* What the front ends of a process share. Owned by the worker. */
 struct proto_context {
 	struct hub *hub;
@@ -26,7 +24,7 @@ struct proto_context {
 	const char *detail;		/* static: further words for the error that a request is about to be answered with; NULL: none */
 	uint64_t retry_after_ms;	/* of that error, too: when to try again; 0: nothing is said of it */
 	struct buf scratch;		/* where a front end builds one message; nobody keeps anything in it */
-	struct proto_session *ended;	/* sessions without a connection, to be freed at the end of the turn */
+	struct list ended;		/* hub_client.link of sessions without a connection, to be freed at the end of the turn */
 };
 
 /* Fills context->forms; hub, auth and limits are set by the caller, after hub_new() and auth_new(). */

@@ -94,7 +94,7 @@ static void chat_on_closed(struct conn *c, bool by_server) {
 static struct slice chat_id_of(const struct conn *c) {
 	const struct chat_session *s = conn_user(c);
 
-	return s->base.owned != NULL ? chat_user_id(s) : SLICE_EMPTY;
+	return chat_user_id(s);
 }
 
 static const struct conn_ops chat_ops = {

@@ -14,8 +14,6 @@
 struct proto_session {
 	struct hub_client hub;
 	struct proto_context *context;
-	struct proto_session *next_ended;
-	void *owned;	/* one further piece of memory, freed with the session; may be NULL */
 };
 
 /* Returns owned: `size` zeroed bytes that begin with a struct proto_session, ready to ask the hub. */

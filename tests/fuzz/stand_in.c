@@ -87,6 +87,13 @@ void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uin
 	c->form = form;
 }
 
+static void forget_identity(struct hub *h) {
+	h->is_identified = false;
+	mem_free(h->member);
+	mem_free(h->note);
+	h->member = h->note = NULL;
+}
+
 void hub_client_fini(struct hub_client *c, uint32_t grace_ms UNUSED) {
 	struct hub *h = c->hub;
 
@@ -105,7 +112,7 @@ void hub_client_fini(struct hub_client *c, uint32_t grace_ms UNUSED) {
 		if (h->subs[i] != NULL)
 			sub_drop(c, &h->subs[i]);
 	}
-	h->is_identified = false;
+	forget_identity(h);
 }
 
 /* NULL: the client is finished, the cookie is gone. */
@@ -126,17 +133,27 @@ static struct stand_in_question *ask(struct hub_client *c, enum question_kind ki
 }
 
 void hub_identify(struct hub_client *c, struct slice member, const uint8_t token[IPC_KEY_BYTES] UNUSED, struct slice info,
-    hub_result_fn fn, void *cookie) {
+    struct slice note, hub_result_fn fn, void *cookie) {
 	struct stand_in_question *q = ask(c, ASK_IDENTIFY, member, cookie);
 
 	if (q == NULL)
 		return;
-	BUG_ON(c->hub->is_identified || info.len == 0);
+	BUG_ON(c->hub->member != NULL || info.len == 0);
+	c->hub->member = slice_dup_text(member);
+	c->hub->note = slice_dup_text(note);
 	q->fn.result = fn;
 }
 
 struct slice hub_client_info(const struct hub_client *c) {
 	return c->hub != NULL && c->hub->is_identified ? slice_text("{\"name\":\"somebody\"}") : SLICE_EMPTY;
+}
+
+struct slice hub_client_note(const struct hub_client *c) {
+	return c->hub != NULL && c->hub->is_identified ? slice_text(c->hub->note) : SLICE_EMPTY;
+}
+
+struct slice hub_client_member(const struct hub_client *c) {
+	return c->hub != NULL && c->hub->member != NULL ? slice_text(c->hub->member) : SLICE_EMPTY;
 }
 
 bool hub_is_subscribed(const struct hub_client *c, struct slice channel) {
@@ -271,6 +288,8 @@ static void answer_result(struct hub *h, struct stand_in_question *q) {
 
 	if (q->kind == ASK_IDENTIFY)
 		h->is_identified = r.result == IPC_OK;
+	if (q->kind == ASK_IDENTIFY && !h->is_identified)
+		forget_identity(h);
 	q->fn.result(q->client, q->cookie, &r);
 }
 

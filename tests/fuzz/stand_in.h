@@ -38,6 +38,7 @@ struct hub {
 	void (*on_sent)(struct hub *h, uint8_t opcode, struct slice data);
 	bool has_conn;			/* opened and not yet closed */
 	bool is_identified;
+	char *member, *note;		/* of the identity that is asked for or there */
 	bool is_message_limited;	/* the next message is over a rate */
 	enum limit_verdict verdict;	/* of rates that are asked for from now on */
 };

@@ -364,7 +364,7 @@ void publish(struct test_client *c, const char *channel, const char *data) {
 void identify(struct test_client *c, const char *member) {
 	static const uint8_t token[IPC_KEY_BYTES] = "sixteen bytes...";
 
-	hub_identify(&c->hub, slice_text(member), token, slice_text("info"), result_to_client, test_cookie());
+	hub_identify(&c->hub, slice_text(member), token, slice_text("info"), SLICE_EMPTY, result_to_client, test_cookie());
 }
 
 /* --- what the broker says --- */
