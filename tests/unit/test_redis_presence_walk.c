@@ -9,7 +9,7 @@
 enum {
 	NODES = 2, CHANNELS = 2, MEMBERS = 3, HOLDERS = 2, CONNS = 24,
 	MEMBERS_MAX = 2, WAIT_MS = 1000, LEASE_MS = 3000, GRACE_MS = 500,
-	STEPS = 300000, CHECK_EVERY = 500,
+	STEPS = 400000, CHECK_EVERY = 500,
 };
 
 static const char *const channel_names[CHANNELS] = { "room", "$users" }, *const member_names[MEMBERS] = { "anna", "bert", "carl" };
