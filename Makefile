@@ -200,7 +200,7 @@ fuzz-coverage: deps-fuzz ## how much of the fuzzed files the corpora cover
 
 bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for some parts (tests/bench/README.md); also in build/bench.txt and build/bench.svg
 	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_echo build/floor_fan build/floor_tls build/load_tls build/load_hold build/load_relay build/load_rooms build/load_flood build/load_socketio build/bench_bytes build/count_calls.so
-	@deploy/install-packages bench >/dev/null 2>&1 || true # what is missing is said in the tables
+	@deploy/install-packages bench || true # what is missing is said in the tables
 	@node tests/bench/run.mjs $(if $(BENCH),--only=$(BENCH)) $(ARGS)
 
 load: $(BIN)/herold-load ## the load generator, build/herold-load (docs/load-testing.md)

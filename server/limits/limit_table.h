@@ -42,6 +42,7 @@ struct limit_seat {
 struct limit_common {
 	_Alignas(64) _Atomic uint64_t handshakes;	/* gcra */
 	_Atomic uint64_t row;				/* gcra, too: of those who were refused one */
+	_Atomic uint64_t curious;			/* and of those who only ask whether they could have one */
 	_Alignas(64) _Atomic uint64_t uncounted;
 };
 

@@ -212,8 +212,13 @@ enum limit_verdict limits_take_handshake(struct limits *l, enum limit_asker aske
 	enum limit_verdict verdict;
 	uint64_t ignored;
 
-	verdict = asker == LIMIT_ASKER_CURIOUS ? gcra_look(word, &l->handshakes, 1, now_ms, wait_ms) :
-						 gcra_take(word, &l->handshakes, 1, now_ms, wait_ms);
+	if (asker != LIMIT_ASKER_CURIOUS) {
+		verdict = gcra_take(word, &l->handshakes, 1, now_ms, wait_ms);
+	} else {
+		verdict = gcra_look(word, &l->handshakes, 1, now_ms, wait_ms);
+		if (verdict == LIMIT_OK)
+			verdict = gcra_take(&l->table.common->curious, &l->handshakes, 1, now_ms, wait_ms);
+	}
 	if (verdict == LIMIT_OK || asker == LIMIT_ASKER_DEAF)
 		return verdict;
 	/* A row that is longer than that is not made longer. */

@@ -96,7 +96,7 @@ enum limit_asker {
 };
 
 /* handshakes_per_second. Who is refused and hears it has a place in a row: in *wait_ms is when it will be its turn, so that a herd comes back
- * as fast as it is let in, and each of it once. */
+ * as fast as it is let in, and each of it once. The curious are as many per second at most, because their tokens cost as much. */
 enum limit_verdict limits_take_handshake(struct limits *l, enum limit_asker asker, uint64_t now_ms, uint64_t *wait_ms);
 /* max_connections (of all workers) and worker_connections (of this one). */
 bool limits_hold_connection(struct limits *l) MUST_CHECK;

@@ -309,6 +309,18 @@ START_TEST(a_herd_stands_in_a_row) {
 }
 END_TEST
 
+START_TEST(who_only_asks_takes_nothing_but_is_bounded) {
+	set("handshakes_per_second", "50");
+	make();
+	for (int i = 0; i < 50; i++)
+		ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_CURIOUS, START_MS, &wait_ms), LIMIT_OK);
+	ck_assert_int_ne(limits_take_handshake(limits, LIMIT_ASKER_CURIOUS, START_MS, &wait_ms), LIMIT_OK);
+	for (int i = 0; i < 50; i++)
+		ck_assert_int_eq(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS, &wait_ms), LIMIT_OK);
+	ck_assert_int_ne(limits_take_handshake(limits, LIMIT_ASKER_HEARS, START_MS, &wait_ms), LIMIT_OK);
+}
+END_TEST
+
 START_TEST(connections_of_worker_and_host) {
 	struct limits_usage usage;
 
@@ -480,6 +492,7 @@ Suite *suite_limits(void) {
 	tcase_add_test(t, without_limits);
 	tcase_add_test(t, handshakes_of_all);
 	tcase_add_test(t, a_herd_stands_in_a_row);
+	tcase_add_test(t, who_only_asks_takes_nothing_but_is_bounded);
 	tcase_add_test(t, connections_of_worker_and_host);
 	tcase_add_test(t, sanctions);
 	tcase_add_test(t, sanctions_in_any_order);
