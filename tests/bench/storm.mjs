@@ -21,7 +21,9 @@ async function round(settings) {
 	// Opened at a pace that is let in.
 	const args = ['reconnect', `ws://127.0.0.1:${server.port}`, `--connections=${CUT + STAYING}`, `--cut=${CUT}`, `--rooms=${ROOMS}`, '--publishers=200', '--rate=100',
 		`--seconds=${SECONDS}`, '--warmup-ms=5000', '--at-once=512', '--connect-rate=4500', '--backoff-ms=500', `--source=127.1.0.0,${ADDRESSES}`,
-		`--pids=${family(server.child.pid).join()}`, '--json', `--lost-ok=${CUT}`];
+		`--pids=${family(server.child.pid).join()}`, '--json', `--lost-ok=${CUT}`,
+		// With default options some are told so: see above.
+		...(settings.length === 0 ? [`--reset-ok=${CUT}`] : [])];
 	let r;
 
 	try {

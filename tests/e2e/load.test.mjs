@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import test from 'node:test'
-import { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 
 import { runLoad, startLoad } from './support/herold-load.mjs'
 import { story, waitFor } from './support/herold.mjs'
@@ -23,7 +23,7 @@ story('echo: closed and open loop, over processes and source addresses', {}, asy
 
 	assertFine(closed, { scenario: 'echo', connections: 20, processes: 3, bytes: 70000, opened: 20, missing: 0 })
 	assert.ok(closed.json.messages > 20)
-	assert.ok(closed.json.p50_us > 0 && closed.json.p50_us <= closed.json.p99_us && closed.json.p99_us <= closed.json.max_us * 1.02)
+	assert.ok(closed.json.p50_us > 0 && closed.json.p50_us <= closed.json.p99_us && closed.json.p99_us <= closed.json.max_us)
 	// So many are due in a second, and each counts, however late it is back.
 	const open = await runLoad('echo', herold.wsUrl, '--connections=7', '--processes=2', '--rate=201', '--seconds=1', '--source=127.1.0.1,3', '--json')
 
@@ -45,6 +45,34 @@ story('echo: what was due goes, however late, and the time that it waited counts
 
 	assertFine(result, { messages: 100, sent: 100, missing: 0, unsent: 0 })
 	assert.ok(result.json.late_max_us > 500000 && result.json.max_us > 500000)
+})
+
+test('open loop: what comes after the end has its time and its processor time in the rates', async () => {
+	const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+	const held = []
+
+	server.on('connection', (socket) => socket.on('message', (data) => {
+		held.push(data)
+		if (held.length < 100)
+			return
+		setTimeout(() => {
+			const before = process.cpuUsage()
+
+			while (process.cpuUsage(before).user < 300000)
+				held.length = 100
+			held.forEach((one) => socket.send(one, { binary: false }))
+		}, 700)
+	}))
+	await new Promise((done) => server.once('listening', done))
+	const result = await runLoad('echo', `ws://127.0.0.1:${server.address().port}`, '--connections=1', '--rate=100', '--seconds=1', '--warmup-ms=0',
+		`--pids=${process.pid}`, '--json')
+	const { json } = result
+
+	server.close()
+	assertFine(result, { messages: 100, after_end: 100, missing: 0 })
+	assert.ok(json.seconds > 1.6 && json.last_after_end_us > 600000, `${json.seconds} s, ${json.last_after_end_us} us`)
+	assert.ok(Math.abs(json.per_second - 100 / json.seconds) < 1 && json.cpu_seconds >= 0.3)
+	assert.ok(Math.abs(json.per_cpu_second - 100 / json.cpu_seconds) < 1)
 })
 
 story('echo: binary, compressed and empty messages', {}, async (herold) => {
@@ -149,6 +177,30 @@ story('reconnect: who was cut off comes back and has missed nothing', {}, async 
 	assert.equal(json.deliveries + json.recovered_messages, json.sent * 10, 'live or in the answer')
 })
 
+const PACED = { limit_exempt: '', handshakes_per_second: 4, messages_per_minute: 0, leave_grace_seconds: 60 }
+
+story('reconnect: who is sent away for now, and comes back later, is no error', { options: PACED }, async (herold) => {
+	// By default no more rooms than connections.
+	const { json, ...result } = await runLoad('reconnect', herold.wsUrl, '--connections=12', '--connect-rate=4', '--cut=8', '--publishers=1', '--rate=20',
+		'--seconds=12', '--backoff-ms=0', '--json')
+
+	assert.ok(json.retries > 0, result.err)
+	assert.match(result.err, /^herold-load: first: connection \d+: .*503/)
+	assert.deepEqual([result.code, json.rooms, json.refused, json.lost, json.not_back, json.missing, json.resets], [0, 12, 0, 0, 0, 0, 0], result.err)
+})
+
+story('reconnect: who has missed something is an error, if it is not allowed', { options: { room_history: 0 } }, async (herold) => {
+	for (const [allowed, expected] of [[[], 1], [['--reset-ok=20'], 0]]) {
+		const { code, err, json } = await runLoad('reconnect', herold.wsUrl, '--connections=40', '--cut=20', '--rooms=2', '--publishers=4', '--rate=200',
+			'--seconds=2', '--backoff-ms=500', '--json', ...allowed)
+
+		// Who is back at once may have missed nothing.
+		assert.ok(json.resets > 0 && json.resets + json.recovered === 20, `${json.resets} and ${json.recovered}`)
+		assert.deepEqual([code, json.lost, json.not_back, json.missing], [expected, 0, 0, 0], err)
+		assert.match(err, /^herold-load: first: connection \d+: the server says that what it missed is not recovered$/m)
+	}
+})
+
 story('TLS: all the same, and a certificate that is not trusted is told', { options: { tls_self_signed: 'on', workers: 1 } }, async (herold) => {
 	const { host, port } = herold.tls
 	const url = `wss://${host}:${port}`
@@ -215,6 +267,17 @@ test('a server that is no WebSocket server, or ends at once', async () => {
 		assert.equal(code, 1)
 		assert.match(err, pattern)
 	}
+})
+
+test('what a server says neither steers the terminal nor breaks the JSON', async () => {
+	const server = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end('HTTP/1.1 4"\\ \x1b[2J\xe4\r\n\r\n')))
+
+	await new Promise((done) => server.listen(0, '127.0.0.1', done))
+	const { code, err, json } = await runLoad('connect', `ws://127.0.0.1:${server.address().port}`, '--connections=1', '--json')
+
+	server.close()
+	assert.deepEqual([code, json.causes], [1, { 'status 4??': 1 }])
+	assert.match(err, /answers "4"\\ \?\[2J\?+"\n$/)
 })
 
 test('mistakes in the command line have exit status 2 and a sentence', async () => {

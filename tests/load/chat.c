@@ -84,12 +84,17 @@ static void log_in(struct clients *all, struct client *c) {
 	buf_fini(&b);
 }
 
+static void not_recovered(struct load *l, struct client *c) {
+	l->me->n.resets++;
+	shared_set_problem(l->shared, "connection %u: the server says that what it missed is not recovered", client_number(&l->clients, c));
+}
+
 /* Of those who come back: all that was missed is in the answer, or it says that it is not. */
 static void recover(struct load *l, struct client *c, struct slice text, uint64_t offset) {
 	uint64_t missed = chat_json_count(chat_json_member(text, "messages"), "chat");
 
 	if (!slice_eq_text(chat_json_member(text, "recovered"), "true")) {
-		l->me->n.resets++;
+		not_recovered(l, c);
 		return;
 	}
 	l->me->n.recovered++;
@@ -192,7 +197,7 @@ static void reset(struct load *l, struct client *c, struct slice text) {
 	c->position = chat_json_number(chat_json_member(text, "offset"));
 	set_epoch(&chat.rooms[room_of(l, c)], chat_json_member(text, "epoch"));
 	atomic_store(&l->shared->room_tops[room_of(l, c)], c->position);
-	l->me->n.resets++;
+	not_recovered(l, c);
 }
 
 static void on_message(struct clients *all, struct client *c, struct slice text) {

@@ -25,9 +25,11 @@ uint64_t histogram_at(const struct histogram *h, double share) {
 	uint64_t below = 0, wanted = (uint64_t)((double)h->count * share);
 
 	for (size_t at = 0; at < HISTOGRAM_BUCKETS; at++) {
+		uint64_t most = at < 64 ? at : ((64 + (uint64_t)at % 64) << (at / 64 - 1)) + (((uint64_t)1 << (at / 64 - 1)) - 1);
+
 		below += h->bucket[at];
 		if (below > wanted)
-			return at < 64 ? at : (64 + (uint64_t)at % 64) << (at / 64 - 1);
+			return most < h->max ? most : h->max;
 	}
 	return 0;
 }

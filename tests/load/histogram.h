@@ -18,7 +18,7 @@ struct histogram {
 
 void histogram_add(struct histogram *h, uint64_t value);
 void histogram_merge(struct histogram *h, const struct histogram *other);
-/* The value that `share` (0 to 1) of all stay below; 0 when there are none. */
+/* What `share` (0 to 1) of all do not exceed: the upper edge of its bucket, or the highest of all; 0 when there are none. */
 uint64_t histogram_at(const struct histogram *h, double share);
 
 #endif

@@ -120,6 +120,9 @@ void load_process(const struct options *o, struct shared *s, uint32_t at) {
 	int phase;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have ended before that. */
+	if (getppid() != s->coordinator)
+		exit(EXIT_FAILURE);
 	/* The coordinator has heard it, too, and says what is to be done. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);

@@ -43,6 +43,21 @@ static inline bool load_measures(const struct load *l, uint64_t at_ns) {
 	       at_ns < atomic_load_explicit(&l->shared->until_ns, memory_order_relaxed);
 }
 
+/* Notes that one of our messages came. Is it one of those that are measured? Closed loop: by when it came, open loop: by when it was due;
+ * the rates of an open loop are of all that come, from the beginning of measuring to the last, so that what comes late has its time. */
+static inline bool load_heard(struct load *l, uint64_t sent_ns) {
+	uint64_t now = l->clients.now;
+
+	if (!l->o->has_rate)
+		return load_measures(l, now);
+	if (now >= l->shared->from_ns) {
+		l->me->n.arrived++;
+		l->me->n.after_end += now >= l->shared->until_ns;
+		l->me->last_ns = now;
+	}
+	return load_measures(l, sent_ns);
+}
+
 /* May messages still be sent? */
 static inline bool load_goes_on(const struct load *l, uint64_t now) {
 	return now < atomic_load_explicit(&l->shared->until_ns, memory_order_relaxed);

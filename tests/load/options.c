@@ -44,9 +44,9 @@ static const char tail[] =
 	"Closed loop (without --rate): a message goes when another one is back, so the server sets the pace. Open loop\n"
 	"(--rate): messages go when they are due, however late others are, and a time begins when its message was due.\n"
 	"\n"
-	"Exit status: 0, if everything arrived; 1, if connections were refused or lost (--lost-ok), messages are missing or\n"
-	"came twice, or the load could not be made; 2 after a mistake in the command line; 130 after SIGINT, which prints\n"
-	"the results so far.\n"
+	"Exit status: 0, if everything arrived; 1, if connections were refused or lost (--lost-ok), messages are missing, came\n"
+	"twice, or are not recovered (--reset-ok), or the load could not be made; 2 after a mistake in the command line; 130\n"
+	"after SIGINT, which prints the results so far.\n"
 	"docs/load-testing.md has examples, and what to set on the machine.\n";
 
 NORETURN static void refuse(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -223,6 +223,8 @@ static void set_defaults(struct options *o) {
 	}
 	if (o->publishers > o->connections)
 		o->publishers = o->connections;
+	if (o->rooms > o->connections)
+		o->rooms = o->connections;
 	if (o->cut == 0 && o->scenario->id == RECONNECT)
 		o->cut = o->connections / 2;
 	if (o->room_prefix == NULL)
@@ -242,7 +244,7 @@ static const struct scenario *find_scenario(const char *name) {
 
 void options_read(struct options *o, int argc, char **argv) {
 	struct option getopt_rows[HELP + 2] = { [HELP] = { "help", no_argument, NULL, HELP } };
-	long given_publishers;
+	long given_publishers, given_rooms;
 	struct errbuf err;
 	const char *url;
 	int at;
@@ -273,8 +275,11 @@ void options_read(struct options *o, int argc, char **argv) {
 	if (!target_parse(&o->target, url, &err))
 		refuse("%s", err.text);
 	given_publishers = o->publishers;
+	given_rooms = o->rooms;
 	set_defaults(o);
 	if (given_publishers > 0)
 		o->publishers = given_publishers;
+	if (given_rooms > 0)
+		o->rooms = given_rooms;
 	check(o);
 }

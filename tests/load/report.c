@@ -55,7 +55,9 @@ void results_collect(struct results *r, const struct shared *s) {
 
 /* What the rates are of. */
 static uint64_t work(const struct options *o, const struct results *r) {
-	return o->scenario->id == IDLE ? r->n.pings : r->n.messages;
+	if (o->scenario->id == IDLE)
+		return r->n.pings;
+	return o->has_rate && o->scenario->id != CONNECT_ONLY ? r->n.arrived : r->n.messages;
 }
 
 static double per(uint64_t count, double seconds) {
@@ -95,6 +97,8 @@ static void json(const struct options *o, const struct shared *s, const struct r
 		if ((counter_rows[i].scenarios & o->scenario->id) != 0)
 			printf(",\"%s\":%" PRIu64, counter_rows[i].name, counter_at(&r->n, i));
 	}
+	if (r->n.after_end > 0)
+		printf(",\"last_after_end_us\":%.1f", r->last_seconds * 1e6);
 	printf(",\"causes\":{");
 	for (size_t i = 0; i < CAUSES_MAX && r->causes[i].text[0] != '\0'; i++)
 		printf("%s\"%s\":%" PRIu64, i > 0 ? "," : "", r->causes[i].text, r->causes[i].count);
@@ -174,6 +178,8 @@ static void table(const struct options *o, const struct shared *s, const struct 
 	}
 	for (size_t i = 0; i < CAUSES_MAX && r->causes[i].text[0] != '\0'; i++)
 		printf("    because of %-13s %s\n", r->causes[i].text, grouped((double)r->causes[i].count));
+	if (r->n.after_end > 0)
+		printf("  %-26s %.3f s after the end\n", "last message", r->last_seconds);
 	row("per second", grouped(per(work(o, r), r->seconds)));
 	table_times(o, r);
 	table_server(o, r);

@@ -11,7 +11,8 @@
 enum moment { MOMENT_BEFORE = 0, MOMENT_READY, MOMENT_AFTER, MOMENT_COUNT };
 
 struct results {
-	double seconds;		/* of measuring */
+	double seconds;		/* of measuring; open loop: until the last message came */
+	double last_seconds;	/* open loop: so long after the end the last message came */
 	double opening_seconds;	/* until all connections were there */
 	bool has_cpu;		/* the server's processes were the same all the time */
 	double cpu_seconds;

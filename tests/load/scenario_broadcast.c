@@ -45,7 +45,7 @@ static void on_message(struct clients *all, struct client *c, struct slice text)
 
 	/* Compressed: not looked at. */
 	if (c->offers_deflate && text.len == 0) {
-		l->me->n.messages += load_measures(l, all->now);
+		l->me->n.messages += load_heard(l, all->now);
 		return;
 	}
 	s = text.len == STAMP_BYTES ? stamp_read(text.ptr) : (struct stamp){ 0 };
@@ -57,7 +57,7 @@ static void on_message(struct clients *all, struct client *c, struct slice text)
 	if (!heard_note(&heard, client_index(all, c), s.publisher, (uint32_t)s.message, first > 0 ? first - 1 : UINT32_MAX))
 		return;
 	sent = l->shared->opening_ns + stamp_ns(&s, all->now - l->shared->opening_ns);
-	if (load_measures(l, l->o->has_rate ? sent : all->now)) {
+	if (load_heard(l, sent)) {
 		l->me->n.messages++;
 		histogram_add(&l->me->times[HISTOGRAM_TIMES], all->now - sent);
 	}

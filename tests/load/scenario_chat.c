@@ -23,7 +23,7 @@ static void on_delivery(struct load *l, struct client *c, const struct stamp *s,
 
 	(void)c;
 	(void)s;
-	if (!load_measures(l, l->o->has_rate ? sent_ns : now))
+	if (!load_heard(l, sent_ns))
 		return;
 	l->me->n.messages++;
 	histogram_add(&l->me->times[HISTOGRAM_TIMES], now - sent_ns);

@@ -27,7 +27,7 @@ static void on_message(struct clients *all, struct client *c, struct slice text)
 	}
 	c->position--;
 	under_way--;
-	if (load_measures(l, is_open_loop ? sent : all->now)) {
+	if (load_heard(l, sent)) {
 		l->me->n.messages++;
 		histogram_add(&l->me->times[HISTOGRAM_TIMES], all->now - sent);
 	}

@@ -57,7 +57,7 @@ static void on_delivery(struct load *l, struct client *c, const struct stamp *s,
 	uint64_t time = l->clients.now - sent_ns;
 
 	(void)s;
-	if (!load_measures(l, sent_ns))
+	if (!load_heard(l, sent_ns))
 		return;
 	l->me->n.messages++;
 	if (client_index(&l->clients, c) >= l->staying)

@@ -9,8 +9,10 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/digest.h"
+#include "tests/load/plain.h"
 
 static void *map(size_t bytes) {
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -24,6 +26,7 @@ struct shared *shared_new(uint32_t processes, uint32_t publishers, uint32_t room
 	struct shared *s = map(sizeof(*s) + processes * sizeof(s->process[0]));
 
 	s->process_count = processes;
+	s->coordinator = getpid();
 	s->publishers = map((publishers + 1) * sizeof(s->publishers[0]));
 	s->room_tops = map((rooms + 1) * sizeof(s->room_tops[0]));
 	s->order = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -35,12 +38,16 @@ struct shared *shared_new(uint32_t processes, uint32_t publishers, uint32_t room
 }
 
 void cause_add(struct cause causes[CAUSES_MAX], const char *text, uint64_t count) {
+	char plain[CAUSE_TEXT];
+
+	snprintf(plain, sizeof(plain), "%s", text);
+	plain_text(plain, "\"\\");
 	for (size_t i = 0; i < CAUSES_MAX; i++) {
 		struct cause *c = &causes[i];
 
 		if (c->text[0] == '\0')
-			snprintf(c->text, sizeof(c->text), "%s", i == CAUSES_MAX - 1 ? "other" : text);
-		if (strncmp(c->text, text, CAUSE_TEXT - 1) == 0 || i == CAUSES_MAX - 1) {
+			snprintf(c->text, sizeof(c->text), "%s", i == CAUSES_MAX - 1 ? "other" : plain);
+		if (strcmp(c->text, plain) == 0 || i == CAUSES_MAX - 1) {
 			c->count += count;
 			return;
 		}
@@ -55,6 +62,7 @@ void shared_set_problem(struct shared *s, const char *format, ...) {
 	va_start(args, format);
 	vsnprintf(s->problem, sizeof(s->problem), format, args);
 	va_end(args);
+	plain_text(s->problem, "");
 }
 
 uint64_t now_ns(void) {

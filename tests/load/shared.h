@@ -8,6 +8,7 @@
 #define TESTS_LOAD_SHARED_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "tests/load/histogram.h"
 #include "tests/load/scenario_id.h"
@@ -47,6 +48,7 @@ struct process {
 	_Atomic uint32_t settled; /* connections that are ready, or will not be */
 	atomic_bool has_stopped, has_drained;
 	uint64_t stopped_ns;
+	uint64_t last_ns; /* open loop: when the last message came */
 	struct cause causes[CAUSES_MAX]; /* up to the first without text */
 	struct histogram times[HISTOGRAM_COUNT];
 };
@@ -61,6 +63,7 @@ struct shared {
 	_Atomic int phase;
 	int order; /* eventfd: written when there is another phase */
 	uint32_t run; /* a number that tells this load's messages from those of others; 20 bits */
+	pid_t coordinator;
 	uint64_t opening_ns;
 	_Atomic uint64_t began_ns, from_ns, until_ns; /* of PHASE_RUN; what lies in [from, until) is measured */
 	atomic_flag has_problem, has_died;

@@ -6,9 +6,11 @@
 #include "tests/load/heard.h"
 #include "tests/load/histogram.h"
 #include "tests/load/pace.h"
+#include "tests/load/plain.h"
 #include "tests/load/share.h"
 #include "tests/load/stamp.h"
 #include "tests/load/target.h"
+#include "tests/load/verdict.h"
 #include "tests/load/waiting.h"
 
 Suite *suite_load(void);
@@ -140,12 +142,14 @@ START_TEST(histograms_are_near) {
 	ck_assert_uint_eq(h.count, 100000);
 	ck_assert_uint_eq(h.max, 100000);
 	for (int percent = 1; percent < 100; percent++) {
-		double exact = percent * 1000, found = (double)histogram_at(&h, percent / 100.0);
+		double exact = percent * 1000 + 1, found = (double)histogram_at(&h, percent / 100.0);
 
-		ck_assert_msg(found <= exact + 1 && found > exact * 0.98, "%d %%: %.0f", percent, found);
+		ck_assert_msg(found >= exact && found < exact * 1.016, "%d %%: %.0f", percent, found);
 	}
+	ck_assert_uint_eq(histogram_at(&h, 0.9999999), 100000);
 	histogram_add(&h, UINT64_MAX);
 	ck_assert_uint_eq(h.max, UINT64_MAX);
+	ck_assert_uint_eq(histogram_at(&h, 0.9999999), UINT64_MAX);
 }
 END_TEST
 
@@ -222,6 +226,47 @@ START_TEST(flat_members_of_the_chat) {
 	ck_assert_uint_eq(chat_json_flat(chat, "\"ref\":").len, 0);
 	ck_assert_uint_eq(chat_json_number(slice_text("x")), 0);
 	ck_assert_uint_eq(chat_json_count(chat_json_member(slice_text(LOGIN_OK), "messages"), "chat"), 2);
+}
+END_TEST
+
+/* Each of them is enough, whatever is allowed of the others. */
+static const struct counters bad_counts[] = {
+	{ .refused = 3 },
+	{ .lost = 3 },
+	{ .refused = 1, .lost = 2 },
+	{ .resets = 2 },
+	{ .missing = 1 },
+	{ .duplicates = 1 },
+	{ .errors = 1 },
+	{ .unanswered = 1 },
+	{ .not_back = 1 },
+};
+
+START_TEST(verdicts_that_are_bad) {
+	struct counters n = bad_counts[_i];
+
+	ck_assert(!verdict_is_good(&n, 2, 1));
+	n.lost += n.lost == 0 ? 1 : 0;
+	ck_assert(!verdict_is_good(&n, 2, 1));
+}
+END_TEST
+
+START_TEST(verdicts_that_are_good) {
+	struct counters n = { .opened = 9, .lost = 1, .refused = 1, .resets = 1, .out_of_order = 1, .others = 1, .retries = 1, .after_end = 1 };
+
+	ck_assert(verdict_is_good(&n, 2, 1));
+	n = (struct counters){ .messages = 5 };
+	ck_assert(verdict_is_good(&n, 0, 0));
+}
+END_TEST
+
+START_TEST(texts_become_plain) {
+	char text[] = "a\x1b[2J\"\\\x7f\xc3\xa4~ \n";
+
+	plain_text(text, "");
+	ck_assert_str_eq(text, "a?[2J\"\\???~ ?");
+	plain_text(text, "\"\\");
+	ck_assert_str_eq(text, "a?[2J?????~ ?");
 }
 END_TEST
 
@@ -320,6 +365,9 @@ Suite *suite_load(void) {
 	tcase_add_test(t, histograms_are_near);
 	tcase_add_test(t, stamps_are_read_as_written);
 	tcase_add_test(t, stamps_have_their_time);
+	tcase_add_loop_test(t, verdicts_that_are_bad, 0, ARRAY_LEN(bad_counts));
+	tcase_add_test(t, verdicts_that_are_good);
+	tcase_add_test(t, texts_become_plain);
 	tcase_add_test(t, who_waits_goes_by_time);
 	tcase_add_loop_test(t, members_of_the_chat, 0, ARRAY_LEN(members));
 	tcase_add_test(t, flat_members_of_the_chat);
