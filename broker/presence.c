@@ -1,6 +1,8 @@
 /* presence - members of channels, their holders and graces */
 #include "broker/presence.h"
 
+#include <stdlib.h>
+
 #include "common/base/mem.h"
 
 /* A link has a member, `count` times. */
@@ -71,6 +73,7 @@ void presence_store_init(struct presence_store *s, size_t info_max_bytes, uint64
 	wheel_init(&s->graces, now_ms);
 	s->info_max_bytes = info_max_bytes < INFO_LEN_MAX ? info_max_bytes : INFO_LEN_MAX;
 	s->last_number = last_number;
+	s->most = 0;
 	s->on_left = on_left;
 	s->arg = arg;
 }
@@ -246,26 +249,44 @@ void presence_remove(struct presence_store *s, struct presence *p, uint64_t hold
 		member_orphaned(s, m, grace_ms, now_ms);
 }
 
+static int by_number(const void *a, const void *b) {
+	const struct member *x = *(struct member *const *)a, *y = *(struct member *const *)b;
+
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+/* Returns owned: the members that it has, in the order of their coming. */
+static struct member **held_by(const struct presence_store *s, const struct holder *h, size_t *count) {
+	struct member **held = mem_alloc(h->holds * sizeof(held[0]));
+	struct htab_node *node = NULL;
+
+	*count = 0;
+	while (*count < h->holds && (node = htab_next(&s->members, node)) != NULL) {
+		struct member *m = htab_entry(node, struct member, node);
+
+		if (hold_find(m, h->id) != NULL)
+			held[(*count)++] = m;
+	}
+	qsort(held, *count, sizeof(held[0]), by_number);
+	return held;
+}
+
 void presence_holder_lost(struct presence_store *s, uint64_t holder, uint32_t grace_ms, uint64_t now_ms) {
 	struct holder *lost = holder_find(s, holder);
-	struct htab_node *node, *next;
+	struct member **held;
+	size_t count;
 
 	if (lost == NULL)
 		return;
-	for (node = htab_next(&s->members, NULL); node != NULL && lost->holds > 0; node = next) {
-		struct member *m = htab_entry(node, struct member, node);
-		struct hold *h = hold_find(m, holder);
-
-		next = htab_next(&s->members, node);
-		if (h == NULL)
-			continue;
-		lost->holds--;
-		hold_free(m, h);
-		if (!m->is_held)
-			member_orphaned(s, m, grace_ms, now_ms);
-	}
+	held = held_by(s, lost, &count);
 	htab_remove(&s->holders, &lost->node);
 	mem_free(lost);
+	for (size_t i = 0; i < count; i++) {
+		hold_free(held[i], hold_find(held[i], holder));
+		if (!held[i]->is_held)
+			member_orphaned(s, held[i], grace_ms, now_ms);
+	}
+	mem_free(held);
 }
 
 static void grace_over(struct deadline *d, void *arg) {
@@ -274,6 +295,7 @@ static void grace_over(struct deadline *d, void *arg) {
 
 void presence_tick(struct presence_store *s, uint64_t now_ms) {
 	wheel_run(&s->graces, now_ms, grace_over, s);
+	mem_give_back_after(&s->most, s->members.count);
 }
 
 bool presence_find(const struct presence_store *s, const struct presence *p, struct slice member, const uint8_t **token,

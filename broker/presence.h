@@ -32,6 +32,7 @@ struct presence_store {
 	struct wheel graces;
 	uint64_t last_number;	/* of arrivals */
 	size_t info_max_bytes;
+	size_t most;		/* members, see mem_give_back_after() */
 	presence_left_fn on_left;
 	void *arg;
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE_BYTES = 1 << 20 };
+enum { LARGE_BYTES = 1 << 20, CROWD = 256 };
 
 /* --- the stock: blocks that were given back, by size --- */
 
@@ -227,4 +227,13 @@ size_t mem_in_stock(void) {
 void mem_give_back(void) {
 	stock_clear();
 	malloc_trim(0);
+}
+
+void mem_give_back_after(size_t *most, size_t count) {
+	if (count > *most)
+		*most = count;
+	if (*most - count < CROWD || count > *most / 2)
+		return;
+	*most = count;
+	mem_give_back();
 }

@@ -31,6 +31,10 @@ size_t mem_in_use(void);
 size_t mem_in_stock(void);
 /* Gives these back, and free memory between blocks in use to the kernel. Takes milliseconds. */
 void mem_give_back(void);
+/* For whoever keeps many things, now and then: how many there are, and in *most, which begins at 0 and is kept by this, how many there
+ * were. When a crowd of them has gone, and with it at least half, memory is given back: else one attack would make a process large for
+ * ever. */
+void mem_give_back_after(size_t *most, size_t count);
 /* Ends the process: for whoever had mem_try_* and has nobody to refuse. */
 NORETURN void mem_exhausted(size_t bytes);
 

@@ -5,8 +5,8 @@
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
 
-/* Of which malloc makes a block of 368. */
-STATIC_ASSERT(sizeof(struct conn) <= 360, "an idle connection is small");
+/* Of which malloc makes a block of 352. */
+STATIC_ASSERT(sizeof(struct conn) <= 344, "an idle connection is small");
 STATIC_ASSERT(CLOSE_REASON_COUNT <= STAT_closed_last - STAT_closed + 1, "every reason has its counter");
 
 static const uint64_t NEVER_MS = UINT64_MAX;
@@ -214,7 +214,7 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 	/* It does not get all in any case. What the kernel has of it could stay there for minutes, in a socket that nobody counts. */
 	if ((c->is_blocked && !outq_is_empty(&c->stream.out)) || (c->reason == CLOSE_memory_pressure && !c->is_eof))
 		sock_reset_at_close(c->stream.fd);
-	c->stream.ops->close(&c->stream);
+	stream_ops(&c->stream)->close(&c->stream);
 	c->cs->queued_bytes -= c->stream.out.bytes;
 	outq_fini(&c->stream.out);
 	conns_remove(c);

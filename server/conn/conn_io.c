@@ -1,8 +1,11 @@
 /* conn_io - a connection's bytes: receiving, queueing, flushing, and holding back who does not take its data */
 #include <errno.h>
 
+#include "common/base/mem.h"
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"
+
+enum { FLUSH_FIRST = 64 };	/* entries of conns.flush */
 
 static size_t receive_room(const struct conn *c) {
 	if (conn_is_http(c))
@@ -119,7 +122,7 @@ static void conn_receive(struct conn *c) {
 		return;
 	if (room > CONN_RECEIVE_BYTES)
 		room = CONN_RECEIVE_BYTES;
-	switch (c->stream.ops->recv(&c->stream, cs->receive, room, &got)) {
+	switch (stream_ops(&c->stream)->recv(&c->stream, cs->receive, room, &got)) {
 	case STREAM_OK:
 		on_received(c, slice_of(cs->receive, got));
 		break;
@@ -170,11 +173,16 @@ void conn_on_ready(int fd, short ready, void *arg) {
 /* --- out --- */
 
 static void flush_later(struct conn *c) {
+	struct conns *cs = c->cs;
+
 	if (c->is_flushing || c->is_blocked)
 		return;
 	c->is_flushing = true;
-	c->flush_next = c->cs->flush;
-	c->cs->flush = c;
+	if (cs->flush_count == cs->flush_room) {
+		cs->flush_room = cs->flush_room > 0 ? 2 * cs->flush_room : FLUSH_FIRST;
+		cs->flush = mem_realloc(cs->flush, cs->flush_room * sizeof(cs->flush[0]));
+	}
+	cs->flush[cs->flush_count++] = c;
 }
 
 void conn_queue(struct conn *c, struct rcbuf *r) {
@@ -236,7 +244,7 @@ static void on_drained(struct conn *c) {
 	resume(c);
 	if (c->state == CONN_LINGER && !c->is_shut) {
 		c->is_shut = true;
-		c->stream.ops->shutdown(&c->stream);
+		stream_ops(&c->stream)->shutdown(&c->stream);
 	} else if (!was_blocked && c->state != CONN_CLOSING) {
 		return;
 	}
@@ -251,7 +259,7 @@ static void on_drained(struct conn *c) {
 
 void conn_flush(struct conn *c) {
 	size_t sent;
-	enum stream_result result = c->stream.ops->send(&c->stream, &sent);
+	enum stream_result result = stream_ops(&c->stream)->send(&c->stream, &sent);
 
 	stat_add(STAT_bytes_sent, sent);
 	c->bytes_out += sent;

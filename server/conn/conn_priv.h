@@ -79,7 +79,6 @@ struct conn {
 	};
 	struct deadline deadline;
 	struct list link;		/* on conns.all or conns.dead */
-	struct conn *flush_next;	/* on conns.flush */
 	struct conns *cs;
 	void *user;
 	struct conn_side *side;		/* owned; NULL most of the time */
@@ -93,7 +92,7 @@ struct conn {
 	uint32_t beat_ms;	/* the latest byte received, or the ping after it */
 	limit_id address_limit, user_limit;	/* held; 0: not counted */
 	struct sock_peer peer;
-	bool is_flushing : 1;	/* on conns.flush */
+	bool is_flushing : 1;	/* in conns.flush */
 	bool is_blocked : 1;	/* the socket takes no more: waits until it is writable */
 	bool is_paused : 1;	/* not read from until it has taken its data */
 	bool is_held : 1;	/* requests in side->in wait for the same */
@@ -152,8 +151,10 @@ struct conns {
 	struct evloop_timer drain_timer;
 	struct list all, dead;
 	struct list due;		/* deadlines that the wheel has met */
-	struct conn *flush, *resume;
-	size_t count, most;		/* now; and the most since memory was given back */
+	struct conn **flush;		/* to be sent to at the end of the turn */
+	size_t flush_count, flush_room;
+	struct conn *resume;
+	size_t count, most;		/* now; and see mem_give_back_after() */
 	size_t queued_bytes;		/* over all out-queues */
 	size_t turned_away;		/* refused at the door, and there until they have read why */
 	uint64_t limited_ms[CONN_LIMIT_KINDS];	/* of each kind of refusal the latest; 0: none yet */

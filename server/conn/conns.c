@@ -6,7 +6,7 @@
 enum {
 	DRAIN_STEP_MS = 10,
 	DUE_PER_TURN = 32,
-	CROWD = 256,	/* connections */
+	FLUSH_KEEP = 8192,	/* entries of conns.flush that are kept from turn to turn */
 };
 
 static void on_deadline(struct deadline *d, void *arg) {
@@ -25,22 +25,12 @@ static void meet_due(struct conns *cs) {
 	}
 }
 
-/* When a crowd has gone, its memory goes, too: else one attack would make a process large for ever. */
-static void give_memory_back(struct conns *cs) {
-	if (cs->count > cs->most)
-		cs->most = cs->count;
-	if (cs->most - cs->count < CROWD || cs->count > cs->most / 2)
-		return;
-	cs->most = cs->count;
-	mem_give_back();
-}
-
 static void on_tick(void *arg) {
 	struct conns *cs = arg;
 
 	bool is_watched = conn_memory_tick(cs);
 
-	give_memory_back(cs);
+	mem_give_back_after(&cs->most, cs->count);
 	wheel_run(&cs->wheel, evloop_now_ms(cs->loop), on_deadline, cs);
 	meet_due(cs);
 	cs->is_ticking = cs->count > 0 || is_watched;
@@ -148,13 +138,17 @@ void conns_refuse_new(struct conns *cs, bool is_refusing) {
 /* --- the end of a turn --- */
 
 static void flush_all(struct conns *cs) {
-	while (cs->flush != NULL) {
-		struct conn *c = cs->flush;
+	while (cs->flush_count > 0) {
+		struct conn *c = cs->flush[--cs->flush_count];
 
-		cs->flush = c->flush_next;
 		c->is_flushing = false;
 		if (c->state != CONN_DEAD && !c->is_blocked && (!outq_is_empty(&c->stream.out) || c->state == CONN_LINGER))
 			conn_flush(c);
+	}
+	if (cs->flush_room > FLUSH_KEEP) {
+		mem_free(cs->flush);
+		cs->flush = NULL;
+		cs->flush_room = 0;
 	}
 }
 
@@ -215,6 +209,7 @@ void conns_free(struct conns **cs) {
 	evloop_timer_stop(&s->drain_timer);
 	conn_memory_fini(s);
 	buf_fini(&s->deflated);
+	mem_free(s->flush);
 	mem_free(s);
 	*cs = NULL;
 }
@@ -237,7 +232,7 @@ static struct conn *conn_new(struct conns *cs, int fd, const struct sock_peer *p
 static void discard(struct conn *c, enum conn_limit why) {
 	conn_limits_note(c, why);
 	sock_reset_at_close(c->stream.fd);
-	c->stream.ops->close(&c->stream);
+	stream_ops(&c->stream)->close(&c->stream);
 	mem_free(c);
 }
 

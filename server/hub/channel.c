@@ -49,17 +49,19 @@ static void channels_on_idle(void *arg) {
 	struct channels *cs = arg;
 	uint64_t now = evloop_now_ms(cs->loop);
 
+	mem_give_back_after(&cs->most, cs->table.count);
 	while (!list_is_empty(&cs->idle)) {
 		struct channel *ch = list_entry(cs->idle.next, struct channel, idle);
 		uint64_t due = ch->idle_since_ms + cs->linger_ms;
 
 		if (due > now) {
 			evloop_timer_start(&cs->timer, due - now);
-			return;
+			break;
 		}
 		cs->on_drop(ch, cs->arg);
 		channel_free(cs, ch);
 	}
+	mem_give_back_after(&cs->most, cs->table.count);
 }
 
 void channels_init(struct channels *cs, struct evloop *loop, uint64_t linger_ms,
@@ -68,6 +70,7 @@ void channels_init(struct channels *cs, struct evloop *loop, uint64_t linger_ms,
 	list_init(&cs->idle);
 	cs->loop = loop;
 	cs->linger_ms = linger_ms;
+	cs->most = 0;
 	cs->on_drop = on_drop;
 	cs->arg = arg;
 	evloop_timer_init(loop, &cs->timer, channels_on_idle, cs);

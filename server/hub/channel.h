@@ -61,6 +61,7 @@ struct channels {
 	struct evloop *loop;
 	struct evloop_timer timer;
 	uint64_t linger_ms;
+	size_t most;		/* see mem_give_back_after() */
 	/* The channel is about to be freed. */
 	void (*on_drop)(struct channel *ch, void *arg);
 	void *arg;

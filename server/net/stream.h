@@ -30,12 +30,13 @@ struct stream_ops {
 	void (*close)(struct stream *s);
 };
 
+extern const struct stream_ops stream_plain_ops, stream_tls_ops;
+
 struct ssl_st;
 struct tls;
 
 /* Embedded by its user. What is not said of TLS stays false and 0 without it. */
 struct stream {
-	const struct stream_ops *ops;
 	struct outq out;
 	int fd;		/* owned; -1 when closed */
 	uint16_t offered;	/* bytes at the queue's front that are in a record already: they cannot be taken back any more */
@@ -52,6 +53,10 @@ struct stream {
 		struct ssl_st *ssl;	/* owned */
 	};
 };
+
+static inline const struct stream_ops *stream_ops(const struct stream *s) {
+	return s->is_tls ? &stream_tls_ops : &stream_plain_ops;
+}
 
 /* Takes fd. */
 void stream_plain_init(struct stream *s, int fd);

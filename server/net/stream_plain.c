@@ -78,7 +78,7 @@ static void plain_close(struct stream *s) {
 	s->fd = -1;
 }
 
-static const struct stream_ops plain_ops = {
+const struct stream_ops stream_plain_ops = {
 	.recv = plain_recv,
 	.send = plain_send,
 	.shutdown = plain_shutdown,
@@ -86,7 +86,7 @@ static const struct stream_ops plain_ops = {
 };
 
 void stream_plain_init(struct stream *s, int fd) {
-	*s = (struct stream){ .ops = &plain_ops, .fd = fd };
+	*s = (struct stream){ .fd = fd };
 	outq_init(&s->out);
 }
 

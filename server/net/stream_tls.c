@@ -211,7 +211,7 @@ static void tls_close(struct stream *s) {
 	s->fd = -1;
 }
 
-static const struct stream_ops tls_ops = {
+const struct stream_ops stream_tls_ops = {
 	.recv = tls_recv,
 	.send = tls_send,
 	.shutdown = tls_shutdown,
@@ -219,6 +219,6 @@ static const struct stream_ops tls_ops = {
 };
 
 void stream_tls_init(struct stream *s, int fd, struct tls *tls) {
-	*s = (struct stream){ .ops = &tls_ops, .fd = fd, .is_tls = true, .is_handshaking = true, .tls = tls };
+	*s = (struct stream){ .fd = fd, .is_tls = true, .is_handshaking = true, .tls = tls };
 	outq_init(&s->out);
 }

@@ -97,6 +97,26 @@ START_TEST(a_peak_is_not_kept) {
 }
 END_TEST
 
+START_TEST(a_crowd_has_gone) {
+	static const struct {
+		size_t count, most;
+		bool is_given_back;
+	} steps[] = { { 100, 100, false }, { 0, 100, false }, { 1000, 1000, false }, { 501, 1000, false }, { 500, 500, true }, { 250, 500, false },
+		{ 244, 244, true }, { 0, 244, false } };
+	size_t most = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		bool was_kept;
+
+		mem_free(mem_alloc(100));
+		was_kept = mem_in_stock() > 0;
+		mem_give_back_after(&most, steps[i].count);
+		ck_assert_uint_eq(most, steps[i].most);
+		ck_assert((mem_in_stock() > 0) == (was_kept && !steps[i].is_given_back));
+	}
+}
+END_TEST
+
 Suite *suite_mem(void);
 Suite *suite_mem(void) {
 	Suite *s = suite_create("mem");
@@ -104,6 +124,7 @@ Suite *suite_mem(void) {
 
 	tcase_add_test(tc, come_and_go);
 	tcase_add_test(tc, a_peak_is_not_kept);
+	tcase_add_test(tc, a_crowd_has_gone);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(s, tc);
 	return s;

@@ -30,7 +30,7 @@ static void setup_with(size_t count, size_t bytes) {
 static void teardown(void) {
 	outq_fini(&stream.out);
 	outq_free_spare();
-	stream.ops->close(&stream);
+	stream_ops(&stream)->close(&stream);
 	close(peer);
 }
 
@@ -42,11 +42,11 @@ START_TEST(no_more_than_a_share) {
 	size_t sent;
 
 	setup_with(queues[_i].count, queues[_i].bytes);
-	ck_assert_int_eq(stream.ops->send(&stream, &sent), STREAM_AGAIN);
+	ck_assert_int_eq(stream_ops(&stream)->send(&stream, &sent), STREAM_AGAIN);
 	ck_assert_uint_eq(sent, SHARE_BYTES);
 	ck_assert_uint_eq(stream.out.bytes, queues[_i].count * queues[_i].bytes - SHARE_BYTES);
 	/* The socket would have taken more. */
-	ck_assert_int_eq(stream.ops->send(&stream, &sent), STREAM_AGAIN);
+	ck_assert_int_eq(stream_ops(&stream)->send(&stream, &sent), STREAM_AGAIN);
 	ck_assert_uint_gt(sent, 0);
 	teardown();
 }
@@ -56,10 +56,10 @@ START_TEST(all_that_is_less) {
 	size_t sent;
 
 	setup_with(1000, 100);
-	ck_assert_int_eq(stream.ops->send(&stream, &sent), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&stream)->send(&stream, &sent), STREAM_OK);
 	ck_assert_uint_eq(sent, 100000);
 	ck_assert(outq_is_empty(&stream.out));
-	ck_assert_int_eq(stream.ops->send(&stream, &sent), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&stream)->send(&stream, &sent), STREAM_OK);
 	ck_assert_uint_eq(sent, 0);
 	teardown();
 }
@@ -69,7 +69,7 @@ START_TEST(exactly_a_share) {
 	size_t sent;
 
 	setup_with(1, SHARE_BYTES);
-	ck_assert_int_eq(stream.ops->send(&stream, &sent), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&stream)->send(&stream, &sent), STREAM_OK);
 	ck_assert_uint_eq(sent, SHARE_BYTES);
 	teardown();
 }

@@ -70,7 +70,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
-	server.ops->close(&server);
+	stream_ops(&server)->close(&server);
 	outq_fini(&server.out);
 	SSL_free(client);
 	if (client_fd >= 0)
@@ -87,7 +87,7 @@ static void shake_hands(int version) {
 	open_pair(version);
 	for (int i = 0; i < 100 && (server.is_handshaking || !SSL_is_init_finished(client)); i++) {
 		(void)SSL_do_handshake(client);
-		ck_assert_int_eq(server.ops->recv(&server, bytes, sizeof(bytes), &n), STREAM_AGAIN);
+		ck_assert_int_eq(stream_ops(&server)->recv(&server, bytes, sizeof(bytes), &n), STREAM_AGAIN);
 	}
 	ck_assert(!server.is_handshaking && server.is_begun);
 }
@@ -152,7 +152,7 @@ START_TEST(nothing_slips_ahead) {
 		if (server.out.bytes < 100000)
 			queue_one(++queued, some_length(&seed));
 		if (random_below(&seed, 3) == 0)
-			(void)server.ops->send(&server, &sent);
+			(void)stream_ops(&server)->send(&server, &sent);
 		if (_i >= 2 && random_below(&seed, 20) == 0) {
 			size_t before = server.out.bytes;
 
@@ -162,7 +162,7 @@ START_TEST(nothing_slips_ahead) {
 		if (random_below(&seed, 2) == 0)
 			client_reads(random_below(&seed, 20000));
 	}
-	for (int i = 0; i < 10000 && server.ops->send(&server, &sent) != STREAM_OK; i++)
+	for (int i = 0; i < 10000 && stream_ops(&server)->send(&server, &sent) != STREAM_OK; i++)
 		client_reads(BYTES_MAX);
 	client_reads(BYTES_MAX);
 	ck_assert_uint_eq(server.out.bytes, 0);
@@ -195,7 +195,7 @@ START_TEST(all_is_read_without_another_event) {
 		ERR_clear_error();
 		/* As the loop does it: once because the socket is readable, and on while there is more. */
 		do {
-			enum stream_result result = server.ops->recv(&server, in + read, room < sizeof(in) - read ? room : sizeof(in) - read, &n);
+			enum stream_result result = stream_ops(&server)->recv(&server, in + read, room < sizeof(in) - read ? room : sizeof(in) - read, &n);
 
 			ck_assert(result == STREAM_OK || result == STREAM_AGAIN);
 			ck_assert_int_eq(result == STREAM_OK, n > 0);
@@ -216,15 +216,15 @@ START_TEST(bytes_before_the_end_come_first) {
 	shake_hands(TLS1_3_VERSION);
 	ck_assert_int_eq(SSL_write(client, "last words", 10), 10);
 	(void)SSL_shutdown(client);
-	ck_assert_int_eq(server.ops->recv(&server, in, sizeof(in), &n), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&server)->recv(&server, in, sizeof(in), &n), STREAM_OK);
 	ck_assert_uint_eq(n, 10);
 	if (!server.has_more)
 		shutdown(client_fd, SHUT_WR);
-	ck_assert_int_eq(server.ops->recv(&server, in, sizeof(in), &n), STREAM_EOF);
+	ck_assert_int_eq(stream_ops(&server)->recv(&server, in, sizeof(in), &n), STREAM_EOF);
 	/* Our side may go on, and then ends in order. */
 	queue_one(1, 5);
-	ck_assert_int_eq(server.ops->send(&server, &n), STREAM_OK);
-	server.ops->shutdown(&server);
+	ck_assert_int_eq(stream_ops(&server)->send(&server, &n), STREAM_OK);
+	stream_ops(&server)->shutdown(&server);
 	client_reads(100);
 	ck_assert_uint_eq(check_got(), 1);
 	ck_assert_int_ne(SSL_get_shutdown(client) & SSL_RECEIVED_SHUTDOWN, 0);
@@ -239,13 +239,13 @@ START_TEST(bytes_before_an_error_come_first) {
 	shake_hands(TLS1_3_VERSION);
 	ck_assert_int_eq(SSL_write(client, "good", 4), 4);
 	ck_assert_int_eq(write(client_fd, bad, sizeof(bad)), sizeof(bad));
-	ck_assert_int_eq(server.ops->recv(&server, in, sizeof(in), &n), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&server)->recv(&server, in, sizeof(in), &n), STREAM_OK);
 	ck_assert_uint_eq(n, 4);
 	ck_assert(server.has_more);
-	ck_assert_int_eq(server.ops->recv(&server, in, sizeof(in), &n), STREAM_ERROR);
+	ck_assert_int_eq(stream_ops(&server)->recv(&server, in, sizeof(in), &n), STREAM_ERROR);
 	ck_assert_int_eq(errno, EPROTO);
 	queue_one(1, 5);
-	ck_assert_int_eq(server.ops->send(&server, &n), STREAM_ERROR);
+	ck_assert_int_eq(stream_ops(&server)->send(&server, &n), STREAM_ERROR);
 }
 END_TEST
 
@@ -256,7 +256,7 @@ START_TEST(a_cut_is_an_end) {
 	shake_hands(TLS1_2_VERSION);
 	close(client_fd);
 	client_fd = -1;
-	ck_assert_int_eq(server.ops->recv(&server, in, sizeof(in), &n), STREAM_EOF);
+	ck_assert_int_eq(stream_ops(&server)->recv(&server, in, sizeof(in), &n), STREAM_EOF);
 }
 END_TEST
 
@@ -270,12 +270,12 @@ START_TEST(handshakes_are_bounded) {
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
 		stream_tls_init(&more[i], pair[0], tls);
 		ck_assert_int_eq(write(pair[1], "\x16\x03\x01", 3), 3);
-		ck_assert_int_eq(more[i].ops->recv(&more[i], in, sizeof(in), &n), i < 2 ? STREAM_AGAIN : STREAM_ERROR);
+		ck_assert_int_eq(stream_ops(&more[i])->recv(&more[i], in, sizeof(in), &n), i < 2 ? STREAM_AGAIN : STREAM_ERROR);
 		close(pair[1]);
 	}
 	ck_assert_int_eq(errno, EUSERS);
 	for (int i = 0; i < 3; i++)
-		more[i].ops->close(&more[i]);
+		stream_ops(&more[i])->close(&more[i]);
 	/* They do not count any more. */
 	shake_hands(0);
 }
@@ -291,7 +291,7 @@ START_TEST(certificates_are_replaced) {
 	for (size_t len = 0; len < fresh.len; len += 97)
 		ck_assert(!tls_replace(tls, slice_of(fresh.data, len), &e));
 	queue_one(1, 100);
-	ck_assert_int_eq(server.ops->send(&server, &(size_t){ 0 }), STREAM_OK);
+	ck_assert_int_eq(stream_ops(&server)->send(&server, &(size_t){ 0 }), STREAM_OK);
 	client_reads(200);
 	ck_assert_uint_eq(check_got(), 1);
 	buf_init(&text, 1000);
