@@ -34,20 +34,40 @@ void digest_init(void) {
 
 /* --- digests --- */
 
-static void digest_with(const EVP_MD *algorithm, struct slice s, uint8_t *out) {
+/* Looked up at its first use and kept: looking it up costs more than a digest of few bytes. */
+struct algorithm {
+	const char *name;
+	EVP_MD *found;
+	EVP_MD_CTX *context;
+};
+
+static bool algorithm_find(struct algorithm *a) {
+	if (a->context == NULL) {
+		a->found = EVP_MD_fetch(NULL, a->name, NULL);
+		a->context = EVP_MD_CTX_new();
+	}
+	return a->found != NULL && a->context != NULL;
+}
+
+static void digest_with(struct algorithm *a, struct slice s, uint8_t *out) {
 	/* A NULL of length 0 would be handed on to memcpy(). */
-	if (EVP_Digest(s.len > 0 ? (const void *)s.ptr : "", s.len, out, NULL, algorithm, NULL) != 1) {
+	if (!algorithm_find(a) || EVP_DigestInit_ex2(a->context, a->found, NULL) != 1 ||
+	    EVP_DigestUpdate(a->context, s.len > 0 ? (const void *)s.ptr : "", s.len) != 1 || EVP_DigestFinal_ex(a->context, out, NULL) != 1) {
 		fputs("herold: libcrypto refuses a digest\n", stderr);
 		abort();
 	}
 }
 
 void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]) {
-	digest_with(EVP_sha1(), s, out);
+	static struct algorithm sha1 = { .name = "SHA1" };
+
+	digest_with(&sha1, s, out);
 }
 
 void digest_sha256(struct slice s, uint8_t out[SHA256_BYTES]) {
-	digest_with(EVP_sha256(), s, out);
+	static struct algorithm sha256 = { .name = "SHA256" };
+
+	digest_with(&sha256, s, out);
 }
 
 bool digest_is_equal(const uint8_t *a, const uint8_t *b, size_t len) {

@@ -8,13 +8,14 @@ static uint8_t ascii_lower(uint8_t c) {
 }
 
 bool slice_eq_nocase(struct slice a, const char *text) {
-	size_t i;
-
-	for (i = 0; i < a.len; i++) {
-		if (text[i] == '\0' || ascii_lower(a.ptr[i]) != ascii_lower((uint8_t)text[i]))
+	/* Names of headers begin alike, and differ in length. */
+	if (strlen(text) != a.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++) {
+		if (ascii_lower(a.ptr[i]) != ascii_lower((uint8_t)text[i]))
 			return false;
 	}
-	return text[i] == '\0';
+	return true;
 }
 
 struct slice slice_trim(struct slice s) {

@@ -19,6 +19,7 @@ static struct {
 	_Atomic int own_level, own_format;
 	const _Atomic int *level, *format;	/* enum log_level, enum log_format */
 	char process[32];
+	pid_t pid;	/* 0: not yet asked for */
 	uint64_t lost;	/* lines that nobody took since the last that was taken */
 } log_state = { .own_level = LOG_INFO, .level = &log_state.own_level, .format = &log_state.own_format };
 
@@ -37,6 +38,7 @@ void log_setup(enum log_level level, enum log_format format, const char *process
 	log_state.level = &log_state.own_level;
 	log_state.format = &log_state.own_format;
 	snprintf(log_state.process, sizeof(log_state.process), "%s", process);
+	log_state.pid = getpid();
 	log_sink_open();
 }
 
@@ -87,6 +89,15 @@ static size_t character_bytes(struct slice s) {
 	return 0;
 }
 
+/* How many at the beginning stand for themselves. */
+static size_t plain_bytes(struct slice s) {
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] >= ' ' && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
+		n++;
+	return n;
+}
+
 static void line_add_escape(struct line *l, uint8_t c, bool is_character) {
 	if (c == '\n')
 		line_add(l, "\\n", 2);
@@ -108,6 +119,11 @@ static void line_add_quoted(struct line *l, struct slice s) {
 	for (size_t used; left > 0; s = slice_skip(s, used), left -= used) {
 		uint8_t c = s.ptr[0];
 
+		used = plain_bytes(slice_of(s.ptr, left));
+		if (used > 0) {
+			line_add(l, (const char *)s.ptr, used);
+			continue;
+		}
 		used = character_bytes(slice_of(s.ptr, left));
 		if (used == 0) {
 			used = 1;
@@ -139,8 +155,28 @@ static bool is_bare(struct slice s) {
 	return s.len > 0 && s.len <= VALUE_BYTES;
 }
 
+static void line_add_plain(struct line *l, const char *text) {
+	line_add(l, text, strlen(text));
+}
+
+static void line_add_key(struct line *l, const char *key) {
+	line_add_plain(l, l->is_json ? ",\"" : " ");
+	line_add_plain(l, key);
+	line_add_plain(l, l->is_json ? "\":" : "=");
+}
+
+static void line_add_number(struct line *l, uint64_t number) {
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	line_add(l, digits + at, sizeof(digits) - at);
+}
+
 static void line_add_text(struct line *l, const char *key, struct slice value, bool may_be_bare) {
-	line_addf(l, l->is_json ? ",\"%s\":" : " %s=", key);
+	line_add_key(l, key);
 	if (!l->is_json && may_be_bare && is_bare(value)) {
 		line_add(l, (const char *)value.ptr, value.len);
 		return;
@@ -152,7 +188,6 @@ static void line_add_text(struct line *l, const char *key, struct slice value, b
 
 static void line_add_field(struct line *l, const struct log_field *f) {
 	size_t start = l->len;
-	const char *lead = l->is_json ? ",\"" : " ", *behind = l->is_json ? "\":" : "=";
 
 	if (l->is_full)
 		return;
@@ -161,10 +196,13 @@ static void line_add_field(struct line *l, const struct log_field *f) {
 		line_add_text(l, f->key, f->text, true);
 		break;
 	case LOG_FIELD_U64:
-		line_addf(l, "%s%s%s%llu", lead, f->key, behind, (unsigned long long)f->number);
+		line_add_key(l, f->key);
+		line_add_number(l, f->number);
 		break;
 	case LOG_FIELD_I64:
-		line_addf(l, "%s%s%s%lld", lead, f->key, behind, (long long)f->number);
+		line_add_key(l, f->key);
+		line_add_plain(l, (int64_t)f->number < 0 ? "-" : "");
+		line_add_number(l, (int64_t)f->number < 0 ? 0 - f->number : f->number);
 		break;
 	}
 	/* Half a field would be a lie, and bad JSON. */
@@ -172,19 +210,41 @@ static void line_add_field(struct line *l, const struct log_field *f) {
 		l->len = start;
 }
 
+/* Date and time, as they were written for the latest second. */
+static const char *second_text(time_t second) {
+	static char text[32];
+	static time_t written;
+	struct tm utc;
+
+	if (second != written) {
+		gmtime_r(&second, &utc);
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+		written = second;
+	}
+	return text;
+}
+
 static void line_add_head(struct line *l, enum log_level level) {
 	struct timespec now;
-	struct tm utc;
-	char when[32];
+	unsigned ms;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &utc);
-	line_addf(l, l->is_json ? "{\"time\":\"%s.%03uZ\",\"level\":\"%s\"" : "%s.%03uZ %s", when,
-	    (unsigned)(now.tv_nsec / 1000000), level_names[level]);
-	if (log_state.process[0] != '\0')
-		line_addf(l, l->is_json ? ",\"process\":\"%s\"" : " %s", log_state.process);
-	line_addf(l, l->is_json ? ",\"pid\":%d" : " pid=%d", (int)getpid());
+	ms = (unsigned)(now.tv_nsec / 1000000);
+	line_add_plain(l, l->is_json ? "{\"time\":\"" : "");
+	line_add_plain(l, second_text(now.tv_sec));
+	line_add(l, (const char[]){ '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' }, 5);
+	line_add_plain(l, l->is_json ? "\",\"level\":\"" : " ");
+	line_add_plain(l, level_names[level]);
+	line_add_plain(l, l->is_json ? "\"" : "");
+	if (log_state.process[0] != '\0') {
+		line_add_plain(l, l->is_json ? ",\"process\":\"" : " ");
+		line_add_plain(l, log_state.process);
+		line_add_plain(l, l->is_json ? "\"" : "");
+	}
+	if (log_state.pid == 0)
+		log_state.pid = getpid();
+	line_add_key(l, "pid");
+	line_add_number(l, (uint64_t)log_state.pid);
 }
 
 static void line_end(struct line *l) {

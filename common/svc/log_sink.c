@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum { SINK_POLLED = 0, SINK_PIPE, SINK_SOCKET } kind;
+static enum { SINK_POLLED = 0, SINK_FILE, SINK_PIPE, SINK_SOCKET } kind;
 /* An open file description of our own: O_NONBLOCK on the inherited one would change it for those who gave it to us. */
 static int pipe_fd = -1;
 
@@ -21,7 +21,9 @@ void log_sink_open(void) {
 	kind = SINK_POLLED;
 	if (fstat(STDERR_FILENO, &st) != 0)
 		return;
-	if (S_ISSOCK(st.st_mode))
+	if (S_ISREG(st.st_mode))
+		kind = SINK_FILE;
+	else if (S_ISSOCK(st.st_mode))
 		kind = SINK_SOCKET;
 	else if (S_ISFIFO(st.st_mode) && (pipe_fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0)
 		kind = SINK_PIPE;
@@ -35,8 +37,10 @@ static ssize_t sink_try(const char *bytes, size_t len) {
 		return write(pipe_fd, bytes, len);
 	case SINK_SOCKET:
 		return send(STDERR_FILENO, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case SINK_FILE:
+		return write(STDERR_FILENO, bytes, len);
 	default:
-		/* Files always have room; a terminal that was stopped has none. */
+		/* A terminal that was stopped has no room. */
 		return poll(&p, 1, 0) == 1 ? write(STDERR_FILENO, bytes, len) : -1;
 	}
 }

@@ -308,8 +308,11 @@ int sock_listen(struct sock_addr *a, int backlog, struct errbuf *e) {
 
 	if (fd < 0)
 		goto fail;
-	if (!is_unix(a))
+	if (!is_unix(a)) {
 		set_on(fd, SOL_SOCKET, SO_REUSEPORT);
+		set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ NOTSENT_LOWAT_BYTES }, sizeof(int));
+	}
 	if (bind(fd, &a->u.sa, a->len) != 0)
 		goto fail;
 	/* Who may connect is decided by the folder: a proxy runs as another user. */
@@ -379,9 +382,4 @@ size_t sock_untaken_bytes(int fd) {
 
 	read_meminfo(fd, info);
 	return info[SK_MEMINFO_WMEM_QUEUED];
-}
-
-void sock_tune_client(int fd) {
-	set_on(fd, IPPROTO_TCP, TCP_NODELAY);
-	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){ NOTSENT_LOWAT_BYTES }, sizeof(int));
 }

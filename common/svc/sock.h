@@ -49,14 +49,13 @@ bool sock_probe_free(const struct sock_addr *a, struct errbuf *e) MUST_CHECK;
 /* Two servers that start in the same instant both find an address free, and could come to share it: the one with this descriptor
  * goes on. Held until closed; -1: another one holds it. Not for port 0. */
 int sock_lock(const struct sock_addr *a, struct errbuf *e) MUST_CHECK;
-/* Binds and listens; TCP with SO_REUSEPORT. *a gets the port that the system chose for port 0. The descriptor, or -1. */
+/* Binds and listens; TCP with SO_REUSEPORT, and with TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB: a reader that stalls would else pin megabytes
+ * of kernel memory), which whoever is accepted inherits. *a gets the port that the system chose for port 0. The descriptor, or -1. */
 int sock_listen(struct sock_addr *a, int backlog, struct errbuf *e) MUST_CHECK;
 /* Starts to connect a stream socket; unix sockets connect at once. The descriptor, or -1 with errno. */
 int sock_connect(const struct sock_addr *a) MUST_CHECK;
 /* -1 with errno; EAGAIN when nobody waits. */
 int sock_accept(int listener, struct sock_peer *peer) MUST_CHECK;
-/* TCP_NODELAY and TCP_NOTSENT_LOWAT (128 KiB: a reader that stalls would else pin megabytes of kernel memory). */
-void sock_tune_client(int fd);
 /* Closing will reset the connection: what waits to be sent is dropped instead of kept by the kernel until the peer takes it. */
 void sock_reset_at_close(int fd);
 /* What the kernel has for this socket: received and not yet taken, queued and not yet acknowledged. */

@@ -239,7 +239,6 @@ static void discard(struct conn *c, enum conn_limit why) {
 static void start(struct conn *c) {
 	struct conns *cs = c->cs;
 
-	sock_tune_client(c->stream.fd);
 	c->id = id_next(&cs->ids);
 	c->start_ms = evloop_now_ms(cs->loop);
 	c->since_ms = c->beat_ms = conn_stamp(c);

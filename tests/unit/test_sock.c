@@ -1,6 +1,7 @@
 /* test_sock - addresses both ways, taken ports, unix sockets */
 #include <check.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -88,6 +89,14 @@ START_TEST(peers_as_text) {
 }
 END_TEST
 
+static int option_of(int fd, int option) {
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, option, &value, &len), 0);
+	return value;
+}
+
 static void accept_one(int listener, const struct sock_addr *a, bool is_unix) {
 	struct sock_peer peer;
 	int client = sock_connect(a), server;
@@ -97,7 +106,8 @@ static void accept_one(int listener, const struct sock_addr *a, bool is_unix) {
 	server = sock_accept(listener, &peer);
 	ck_assert_int_ge(server, 0);
 	ck_assert_int_eq(peer.is_unix, is_unix);
-	sock_tune_client(server);
+	if (!is_unix)
+		ck_assert(option_of(server, TCP_NODELAY) != 0 && option_of(server, TCP_NOTSENT_LOWAT) > 0);
 	/* A probe's connection may wait there too. */
 	for (int next; (next = sock_accept(listener, &peer)) >= 0;)
 		close(next);
