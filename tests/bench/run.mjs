@@ -17,6 +17,7 @@ import { growth } from './growth.mjs';
 import { BUILD, PINNED, ROOT, charts, lines, options, say, stop } from './harness.mjs';
 import { bytes, instructions, steadily } from './inside.mjs';
 import { latency } from './latency.mjs';
+import { memory, wave } from './memory.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
 import { storm } from './storm.mjs';
@@ -33,7 +34,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions, storm,
+	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions, storm, memory, wave,
 };
 
 for (const name of options.only.split(',')) {
