@@ -5,10 +5,10 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-import { BUILD, startServer } from './harness.mjs';
+import { BUILD, ROOT, startServer } from './harness.mjs';
 import { install, version } from './packages.mjs';
 
-const SOURCES = path.join(import.meta.dirname, 'peers');
+const SOURCES = path.join(ROOT, 'tests/bench/peers');
 const DIR = path.join(BUILD, 'peers');
 const NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so';
 
