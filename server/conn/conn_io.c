@@ -65,12 +65,17 @@ static void keep_rest(struct conn *c, struct slice rest) {
 	conn_watch(c);
 }
 
+enum { EMPTY_PONG_BYTES = 6 };
+
 static void on_received(struct conn *c, struct slice bytes) {
+	/* What we asked for, which its address or user does not pay for (count_control). */
+	bool is_answer = c->is_pinged && bytes.len <= EMPTY_PONG_BYTES;
+
 	stat_add(STAT_bytes_received, bytes.len);
 	c->bytes_in += bytes.len;
 	c->beat_ms = conn_stamp(c);
-	c->is_pinged = false;
-	if (c->is_limited && c->state == CONN_OPEN) {
+	c->is_pinged = is_answer;
+	if (c->is_limited && c->state == CONN_OPEN && !is_answer) {
 		conn_limits_bytes(c, bytes.len);
 		if (c->state == CONN_DEAD)
 			return;
@@ -83,6 +88,7 @@ static void on_received(struct conn *c, struct slice bytes) {
 			keep_rest(c, bytes);
 	}
 	/* else it lingers: what still comes is read so that closing does not reset, and thrown away */
+	c->is_pinged = false;
 	if (c->state == CONN_OPEN)
 		pause_if_full(c);
 }

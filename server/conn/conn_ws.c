@@ -223,7 +223,9 @@ static bool on_item(struct conn *c, const struct ws_item *item) {
 	case WS_ITEM_MORE:
 		break;
 	case WS_ITEM_PONG:
-		count_control(c);
+		if (!c->is_pinged)
+			count_control(c);
+		c->is_pinged = false;
 		break;
 	case WS_ITEM_TEXT:
 	case WS_ITEM_BINARY:

@@ -250,6 +250,19 @@ limited('control frames count, too', { bytes_per_second: 10, max_message_bytes: 
 	assert.deepEqual([limited_bytes, limited_bytes_closed], [1, 1])
 })
 
+limited('the answer to a ping is no burden of who was asked', { bytes_per_second: 10, max_message_bytes: 1024, chat_message_bytes: 256, heartbeat_seconds: 1 }, async (herold) => {
+	const raw = await welcome(herold, '203.0.113.7')
+
+	// One that nobody asked for would be too much.
+	for (let pings = 0; pings < 3; pings++) {
+		assert.equal((await raw.frame()).opcode, OP.PING)
+		raw.write(frame(OP.PONG, ''))
+	}
+	assert.equal((await raw.frame()).opcode, OP.PING, 'no warning')
+	assert.equal((await counters(herold)).limited_bytes, 0)
+	raw.destroy()
+})
+
 limited('what comes with the handshake counts, too', { bytes_per_second: 10, max_message_bytes: 1024, chat_message_bytes: 256 }, async (herold) => {
 	const raw = await from(herold, '203.0.113.7')
 	const large = 'x'.repeat(1000)
