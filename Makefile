@@ -206,7 +206,7 @@ bench: ## Herold beside bare epoll loops and other servers; BENCH=name,... for s
 load: $(BIN)/herold-load ## the load generator, build/herold-load (docs/load-testing.md)
 
 bench-scale: ## N=500000 connections held for HOLD=600 seconds with heartbeats, and a room of 100,000; root (docs/scaling.md); also in build/bench-scale.txt
-	@$(MAKE) --no-print-directory MODE=release all build/herold-load
+	@$(MAKE) --no-print-directory MODE=release all build/herold-load build/floor_ping
 	@node tests/bench/scale.mjs $(if $(N),--connections=$(N)) $(if $(HOLD),--hold=$(HOLD)) $(ARGS)
 
 lint: ## the layers, the libraries, the sizes and the words of the tree

@@ -158,12 +158,13 @@ static int listen_on(int port) {
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	must(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "bind");
 	must(listen(fd, 4096) == 0, "listen");
 	return fd;
 }
 
-void floor_run(int port, floor_message_fn message, floor_turn_fn turn) {
+void floor_run(int port, floor_message_fn message, floor_turn_fn turn, int wait_ms) {
 	static struct epoll_event events[EVENTS];
 	int listener = listen_on(port);
 	struct epoll_event e = { .events = EPOLLIN, .data.fd = listener };
@@ -176,7 +177,7 @@ void floor_run(int port, floor_message_fn message, floor_turn_fn turn) {
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	must(epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &e) == 0, "epoll");
 	for (;;) {
-		int n = epoll_wait(epoll, events, EVENTS, -1);
+		int n = epoll_wait(epoll, events, EVENTS, wait_ms);
 
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.fd == listener)

@@ -18,8 +18,9 @@ typedef void (*floor_message_fn)(int fd, struct slice frame);
 /* After everything that arrived in one turn of the loop. */
 typedef void (*floor_turn_fn)(void);
 
-/* Listens on 127.0.0.1:port, and does not return. `turn` may be NULL. */
-NORETURN void floor_run(int port, floor_message_fn message, floor_turn_fn turn);
+/* Listens on 127.0.0.1:port, beside others who do, and does not return. `turn` may be NULL; wait_ms: until the next one at most, -1: until
+ * something arrives. */
+NORETURN void floor_run(int port, floor_message_fn message, floor_turn_fn turn, int wait_ms);
 /* Sends all of it, waiting for room if there is none. Changes what iov points to. */
 void floor_send(int fd, struct iovec *iov);
 

@@ -10,5 +10,5 @@ static void echo(int fd, struct slice frame) {
 }
 
 int main(int argc, char **argv) {
-	floor_run(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 8090, echo, NULL);
+	floor_run(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 8090, echo, NULL, -1);
 }

@@ -41,6 +41,6 @@ int main(int argc, char **argv) {
 
 	buf_init(&gathered, 1 << 30);
 	if (argc > 2 && slice_eq_text(slice_text(argv[2]), "--mode=send"))
-		floor_run(port, each, NULL);
-	floor_run(port, gather, send_gathered);
+		floor_run(port, each, NULL, -1);
+	floor_run(port, gather, send_gathered, -1);
 }

@@ -23,6 +23,7 @@ export const { values: options } = parseArgs({ options: {
 	nice: { type: 'string', default: '19' },
 	connections: { type: 'string', default: '500000' },
 	hold: { type: 'string', default: '600' },
+	floor: { type: 'boolean', default: false },
 	herold: { type: 'string', default: path.join(BUILD, 'herold') },
 } });
 

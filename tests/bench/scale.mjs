@@ -98,6 +98,32 @@ async function room(server) {
 	return { isWhole: chat.missing === 0 && chat.duplicates === 0 && chat.lost === 0 && chat.messages > 0, last: after };
 }
 
+/** Bare loops that ping as many for a minute: what the kernel takes for it. */
+async function floor() {
+	const workers = workersFor(CONNECTIONS);
+	const server = await startServer('floor', path.join(BUILD, 'floor_ping'), (port) => [String(port), String(workers), String(HEARTBEAT_SECONDS)], ['/echo'], null);
+	const idle = load('idle', server, `--connections=${CONNECTIONS}`, '--bytes=16', '--hold', '--at-once=512', `--source=127.1.0.0,${ADDRESSES}`);
+
+	while (!idle.has('ready')) {
+		await later(500);
+		if (idle.child.exitCode !== null)
+			stop('herold-load ended before all were connected');
+	}
+	for (let minutes = 0; minutes < 1 || minutes * 60 < HOLD_SECONDS - 60; minutes++) {
+		const cpu = cpuSeconds(server), since = performance.now();
+
+		await later(60000);
+		const pings = CONNECTIONS / HEARTBEAT_SECONDS * (performance.now() - since) / 1000;
+
+		say(`floor of ${workers} processes: ${((cpuSeconds(server) - cpu) / pings * 1e6).toFixed(1)} µs of CPU for each ping and pong`);
+	}
+	idle.child.stdin.end();
+	const result = await idle.result();
+
+	await endServer(server);
+	return result.lost === 0;
+}
+
 async function scale() {
 	const workers = workersFor(CONNECTIONS + ROOM);
 	const server = await startServer('scale', options.herold, heroldArgs([`workers=${workers}`, `heartbeat_seconds=${HEARTBEAT_SECONDS}`,
@@ -139,7 +165,7 @@ setUpNamespace();
 say(`${grouped(CONNECTIONS)} connections held for ${HOLD_SECONDS} s: ${os.cpus().length} x ${os.cpus()[0].model.trim()}, ${grouped(os.totalmem() / MIB)} MiB, ` +
 	`Linux ${os.release()}, commit ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim()}, ` +
 	`${new Date().toISOString().slice(0, 10)}`);
-const isGood = await scale();
+const isGood = await (options.floor ? floor() : scale());
 
 say(isGood ? 'None was lost.' : 'Not all is as it should be: see above.');
 fs.writeFileSync(path.join(BUILD, 'bench-scale.txt'), `${lines.join('\n')}\n`);
