@@ -43,6 +43,9 @@ endif
 
 VERSION := $(shell cat VERSION)
 CPPFLAGS += -I. -D_GNU_SOURCE -DHEROLD_VERSION='"$(VERSION)"'
+# Events of common/svc/trace.tbl are USDT probes, too, where the header for that is.
+USDT := $(shell $(CC) -include sys/sdt.h -fsyntax-only -x c /dev/null 2>/dev/null && echo -DHEROLD_USDT)
+CPPFLAGS += $(USDT)
 CFLAGS += -std=c11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(WERROR)
 LDFLAGS += $(HARDENING_LINK) $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
 

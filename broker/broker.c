@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LOG_AREA LOG_AREA_link
 #include "broker/link.h"
 #include "broker/router.h"
 #include "common/base/mem.h"

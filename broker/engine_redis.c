@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#define LOG_AREA LOG_AREA_redis
 #include "common/base/codec.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"

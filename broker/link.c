@@ -3,9 +3,11 @@
 
 #include <unistd.h>
 
+#define LOG_AREA LOG_AREA_link
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 
 struct link {
 	struct ipc_peer *peer;
@@ -25,6 +27,7 @@ static const char *role_text(const struct link *l) {
 
 static void mark_lost(struct link *l, enum log_level level, const char *why) {
 	l->is_lost = true;
+	trace_event(link_down, l->id, l->slot, l->pid);
 	log_line(level, "link lost", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot),
 	    LF_U("link_pid", l->pid), LF_TEXT("why", why));
 }
@@ -71,6 +74,7 @@ static void take_hello(struct link *l, const struct ipc_hello *hello) {
 		return;
 	}
 	l->has_said_hello = true;
+	trace_event(link_up, l->id, l->slot, l->pid);
 	log_line(LOG_INFO, "link open", LF_U("link", l->id), LF_TEXT("role", role_text(l)), LF_U("slot", l->slot),
 	    LF_U("link_pid", l->pid));
 	l->settings->on_open(l, l->settings->arg);
@@ -93,6 +97,7 @@ static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const unio
 
 	if (l->is_lost)
 		return;
+	trace_serving(l->id);
 	if (type == IPC_hello)
 		take_hello(l, &message->hello);
 	else if (!l->has_said_hello)
@@ -101,6 +106,7 @@ static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const unio
 		l->settings->on_message(l, type, message, l->settings->arg);
 	if (!l->is_lost)
 		hold(l);
+	trace_serving(0);
 }
 
 static const struct ipc_peer_ops peer_ops = { .on_message = on_message, .on_lost = on_lost };

@@ -169,7 +169,7 @@ static bool prepare(const struct arguments *a, struct config *c, struct errbuf *
 	if (a->stats_block >= STATS_BLOCKS)
 		return errbuf_set(e, "there is no block %d of counters", a->stats_block);
 	stats_use_block(map, a->stats_block);
-	log_follow(&map->host.log_level, &map->host.log_format);
+	log_follow(&map->host.log);
 	proc_raise_file_limit();
 	if (!proc_drop_root(c->user, e))
 		return false;

@@ -4,6 +4,7 @@
 #include "common/base/htab.h"
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 
 enum { STATE_CHECK_MS = 100 };
 
@@ -323,6 +324,7 @@ static void do_unsubscribe(struct router *r, struct link *l, const union ipc_any
 static void do_publish(struct router *r, struct link *l, const union ipc_any *m) {
 	struct ticket t = { link_id(l), m->publish.request };
 
+	trace_event(publish, t.link, m->publish.data.len, t.request);
 	/* It would be too large for the links as `deliver`, and for an answer. */
 	if (m->publish.data.len > r->data_max_bytes)
 		on_published(r, t, IPC_UNAVAILABLE, SLICE_EMPTY, 0);

@@ -1,6 +1,7 @@
 /* redis_server - the command link's way to being of use, and what its errors mean; the pub/sub link follows it */
 #include "broker/redis/redis_server.h"
 
+#define LOG_AREA LOG_AREA_redis
 #include "broker/redis/redis_backoff.h"
 #include "broker/redis/redis_check.h"
 #include "broker/redis/redis_conn.h"

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#define LOG_AREA LOG_AREA_redis
 #include "common/svc/log.h"
 
 enum { FORGET_MS = 10000, SAY_AGAIN_MS = 10000 };

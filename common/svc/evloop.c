@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "common/svc/loop_memory.h"
+#include "common/svc/trace.h"
 
 STATIC_ASSERT(EVLOOP_READ == EV_READ && EVLOOP_WRITE == EV_WRITE, "io callbacks get libevent's bits as they are");
 
@@ -27,14 +28,23 @@ struct evloop {
 	struct turn_clock *clock;
 	evloop_fn turn_end;
 	void *turn_end_arg;
+	struct evloop_timer held;	/* lines of the log that are held back have to be told of */
 	bool is_running, is_stopped, is_hurried;
 };
+
+enum { TELL_HELD_MS = 1000 };
 
 static uint64_t clock_ms(clockid_t id) {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void on_held(void *arg) {
+	log_tell_held(false);
+	if (log_is_holding())
+		evloop_timer_start(arg, TELL_HELD_MS);
 }
 
 struct evloop *evloop_new(void) {
@@ -54,6 +64,7 @@ struct evloop *evloop_new(void) {
 		log_line(LOG_ERROR, "no event loop to be had", LF_TEXT("error", strerror(errno)));
 		exit(EXIT_FAILURE);
 	}
+	evloop_timer_init(loop, &loop->held, on_held, &loop->held);
 	return loop;
 }
 
@@ -85,7 +96,11 @@ void evloop_run(struct evloop *loop) {
 		}
 		if (loop->turn_end != NULL)
 			loop->turn_end(loop->turn_end_arg);
+		if (log_is_holding() && event_pending(&loop->held.event, EV_TIMEOUT, NULL) == 0)
+			evloop_timer_start(&loop->held, TELL_HELD_MS);
 	}
+	evloop_timer_stop(&loop->held);
+	log_tell_held(true);
 	loop->is_running = false;
 }
 
@@ -105,6 +120,7 @@ static const struct turn_clock *turn_clock(const struct evloop *loop) {
 		c->now_ms = clock_ms(CLOCK_MONOTONIC);
 		c->wall_ms = clock_ms(CLOCK_REALTIME);
 		c->is_read = true;
+		trace_clock(c->wall_ms);
 	}
 	return c;
 }

@@ -1,285 +1,224 @@
-/* log - one line per event, composed in fixed memory and written with one system call */
+/* log - levels, kinds of which there are too many, and the latest warnings and errors */
 #include "common/svc/log.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "common/base/utf8.h"
+#include "common/svc/log_compose.h"
 #include "common/svc/log_sink.h"
 
-/* Pipes keep writes of up to PIPE_BUF bytes whole; longer lines of several processes would mix. */
-enum { LINE_BYTES = PIPE_BUF, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
+enum { SECOND_MS = 1000 };
+
+static struct log_shared own = {
+	.level = {
+#define LOG_AREA_ROW(name, what) LOG_INFO,
+#include "common/svc/log_areas.tbl"
+	},
+};
+struct log_shared *log_followed = &own;
 
 static struct {
-	_Atomic int own_level, own_format;
-	const _Atomic int *level, *format;	/* enum log_level, enum log_format */
-	char process[32];
-	pid_t pid;	/* 0: not yet asked for */
-	uint64_t lost;	/* lines that nobody took since the last that was taken */
-} log_state = { .own_level = LOG_INFO, .level = &log_state.own_level, .format = &log_state.own_format };
+	char process[LOG_PROCESS_BYTES];
+	int pid;		/* 0: not yet asked for */
+	uint64_t lost;		/* lines that nobody took since the last that was taken */
+	struct log_kind *held;	/* kinds with lines held back */
+} state;
 
-static const char *const level_names[] = { "error", "warn", "info", "debug" };
+static const char *const level_names[LOG_LEVELS] = { "error", "warn", "info", "debug" };
 
-struct line {
-	char text[LINE_BYTES];
-	size_t len;		/* len <= LINE_BYTES - TAIL_BYTES */
-	bool is_full;		/* nothing more is added */
-	bool is_json;
+static const char *const area_names[LOG_AREAS] = {
+#define LOG_AREA_ROW(name, what) #name,
+#include "common/svc/log_areas.tbl"
 };
 
+/* --- names --- */
+
+const char *log_level_name(enum log_level level) {
+	return level_names[level];
+}
+
+const char *log_area_name(enum log_area area) {
+	return area_names[area];
+}
+
+static bool find(const char *const *names, int count, struct slice name, int *out) {
+	for (*out = 0; *out < count; ++*out) {
+		if (slice_eq_text(name, names[*out]))
+			return true;
+	}
+	return false;
+}
+
+bool log_level_find(struct slice name, enum log_level *out) {
+	int i;
+	bool is_found = find(level_names, LOG_LEVELS, name, &i);
+
+	*out = (enum log_level)i;
+	return is_found;
+}
+
+bool log_area_find(struct slice name, enum log_area *out) {
+	int i;
+	bool is_found = find(area_names, LOG_AREAS, name, &i);
+
+	*out = (enum log_area)i;
+	return is_found;
+}
+
+/* --- what is in force --- */
+
 void log_setup(enum log_level level, enum log_format format, const char *process) {
-	log_state.own_level = (int)level;
-	log_state.own_format = (int)format;
-	log_state.level = &log_state.own_level;
-	log_state.format = &log_state.own_format;
-	snprintf(log_state.process, sizeof(log_state.process), "%s", process);
-	log_state.pid = getpid();
+	log_followed = &own;
+	log_set_level(level);
+	atomic_store(&own.format, (int)format);
+	atomic_store(&own.lines_per_second, 0);
+	snprintf(state.process, sizeof(state.process), "%s", process);
+	state.pid = (int)getpid();
 	log_sink_open();
 }
 
 void log_set_level(enum log_level level) {
-	log_state.own_level = (int)level;
+	for (int i = 0; i < LOG_AREAS; i++)
+		atomic_store(&own.level[i], (int)level);
 }
 
-void log_follow(const _Atomic int *level, const _Atomic int *format) {
-	log_state.level = level;
-	log_state.format = format;
+void log_follow(struct log_shared *shared) {
+	log_followed = shared;
 }
 
-bool log_is_on(enum log_level level) {
-	return (int)level <= atomic_load_explicit(log_state.level, memory_order_relaxed);
+static uint64_t clock_ms(clockid_t id) {
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * SECOND_MS + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void line_add(struct line *l, const char *bytes, size_t len) {
-	if (l->is_full || len > LINE_BYTES - TAIL_BYTES - l->len) {
-		l->is_full = true;
-		return;
-	}
-	memcpy(l->text + l->len, bytes, len);
-	l->len += len;
+/* --- the latest warnings and errors --- */
+
+/* Whoever comes first takes the place. Two writers in one place, a whole round of it apart, would mix their lines, no more; a process
+ * that was killed amid one leaves a turn that is odd. */
+static void keep(const struct log_head *h, const char *message, const struct log_field *fields) {
+	uint64_t turn = atomic_fetch_add(&log_followed->recent_next, 1);
+	struct log_recent_slot *slot = &log_followed->recent[turn % LOG_RECENT];
+
+	atomic_store(&slot->turn, 2 * turn + 1);
+	slot->line.wall_ms = h->wall_ms;
+	slot->line.level = (int)h->level;
+	slot->line.area = (int)h->area;
+	slot->line.pid = h->pid;
+	memcpy(slot->line.process, state.process, sizeof(slot->line.process));
+	log_compose_short(slot->line.text, sizeof(slot->line.text), message, fields);
+	atomic_store(&slot->turn, 2 * turn + 2);
 }
 
-PRINTF_LIKE(2, 3)
-static void line_addf(struct line *l, const char *format, ...) {
-	char text[128];
-	va_list args;
-	int len;
-
-	va_start(args, format);
-	len = vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	line_add(l, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
+static bool read_slot(const struct log_recent_slot *slot, uint64_t turn, struct log_recent *out) {
+	if (atomic_load(&slot->turn) != 2 * turn + 2)
+		return false;
+	memcpy(out, &slot->line, sizeof(*out));
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load(&slot->turn) == 2 * turn + 2;
 }
 
-/* Length of the character that `s` begins with; 0 when it is no UTF-8. */
-static size_t character_bytes(struct slice s) {
-	struct utf8_state state = { 0 };
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (!utf8_feed(&state, slice_of(s.ptr + i, 1)))
-			return 0;
-		if (utf8_is_complete(&state))
-			return i + 1;
-	}
-	return 0;
-}
-
-/* How many at the beginning stand for themselves. */
-static size_t plain_bytes(struct slice s) {
+size_t log_recent(const struct log_shared *shared, struct log_recent out[LOG_RECENT]) {
+	uint64_t next = atomic_load(&shared->recent_next);
 	size_t n = 0;
 
-	while (n < s.len && s.ptr[n] >= ' ' && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
-		n++;
+	for (uint64_t back = 1; back <= LOG_RECENT && back <= next; back++) {
+		if (read_slot(&shared->recent[(next - back) % LOG_RECENT], next - back, &out[n]))
+			n++;
+	}
 	return n;
 }
 
-static void line_add_escape(struct line *l, uint8_t c, bool is_character) {
-	if (c == '\n')
-		line_add(l, "\\n", 2);
-	else if (c == '\r')
-		line_add(l, "\\r", 2);
-	else if (c == '\t')
-		line_add(l, "\\t", 2);
-	else if (!l->is_json)
-		line_addf(l, "\\x%02x", c);
-	else
-		line_addf(l, "\\u%04x", is_character ? c : 0xfffd);
-}
+/* --- writing --- */
 
-/* The inside of a quoted value. */
-static void line_add_quoted(struct line *l, struct slice s) {
-	size_t left = s.len < VALUE_BYTES ? s.len : VALUE_BYTES;
-	bool is_cut = s.len > VALUE_BYTES;
+static bool write_line(enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
+	struct log_head head = { clock_ms(CLOCK_REALTIME), level, area, state.process, state.pid };
+	struct log_composed l;
 
-	for (size_t used; left > 0; s = slice_skip(s, used), left -= used) {
-		uint8_t c = s.ptr[0];
-
-		used = plain_bytes(slice_of(s.ptr, left));
-		if (used > 0) {
-			line_add(l, (const char *)s.ptr, used);
-			continue;
-		}
-		used = character_bytes(slice_of(s.ptr, left));
-		if (used == 0) {
-			used = 1;
-			if (is_cut && left < 4)
-				break;
-			line_add_escape(l, c, false);
-		} else if (c < 0x20 || c == 0x7f) {
-			line_add_escape(l, c, true);
-		} else if (used == 2 && c == 0xc2 && s.ptr[1] < 0xa0) {
-			/* C1 controls: some terminals take U+009B for the start of a command. */
-			line_add_escape(l, s.ptr[1], true);
-		} else if (c == '"' || c == '\\') {
-			line_add(l, (const char[]){ '\\', (char)c }, 2);
-		} else {
-			line_add(l, (const char *)s.ptr, used);
-		}
-	}
-	if (is_cut)
-		line_add(l, "...", 3);
-}
-
-static bool is_bare(struct slice s) {
-	for (size_t i = 0; i < s.len; i++) {
-		uint8_t c = s.ptr[i];
-
-		if (c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '=')
-			return false;
-	}
-	return s.len > 0 && s.len <= VALUE_BYTES;
-}
-
-static void line_add_plain(struct line *l, const char *text) {
-	line_add(l, text, strlen(text));
-}
-
-static void line_add_key(struct line *l, const char *key) {
-	line_add_plain(l, l->is_json ? ",\"" : " ");
-	line_add_plain(l, key);
-	line_add_plain(l, l->is_json ? "\":" : "=");
-}
-
-static void line_add_number(struct line *l, uint64_t number) {
-	char digits[20];
-	size_t at = sizeof(digits);
-
-	do
-		digits[--at] = (char)('0' + number % 10);
-	while ((number /= 10) > 0);
-	line_add(l, digits + at, sizeof(digits) - at);
-}
-
-static void line_add_text(struct line *l, const char *key, struct slice value, bool may_be_bare) {
-	line_add_key(l, key);
-	if (!l->is_json && may_be_bare && is_bare(value)) {
-		line_add(l, (const char *)value.ptr, value.len);
-		return;
-	}
-	line_add(l, "\"", 1);
-	line_add_quoted(l, value);
-	line_add(l, "\"", 1);
-}
-
-static void line_add_field(struct line *l, const struct log_field *f) {
-	size_t start = l->len;
-
-	if (l->is_full)
-		return;
-	switch (f->type) {
-	case LOG_FIELD_SLICE:
-		line_add_text(l, f->key, f->text, true);
-		break;
-	case LOG_FIELD_U64:
-		line_add_key(l, f->key);
-		line_add_number(l, f->number);
-		break;
-	case LOG_FIELD_I64:
-		line_add_key(l, f->key);
-		line_add_plain(l, (int64_t)f->number < 0 ? "-" : "");
-		line_add_number(l, (int64_t)f->number < 0 ? 0 - f->number : f->number);
-		break;
-	}
-	/* Half a field would be a lie, and bad JSON. */
-	if (l->is_full)
-		l->len = start;
-}
-
-/* Date and time, as they were written for the latest second. */
-static const char *second_text(time_t second) {
-	static char text[32];
-	static time_t written;
-	struct tm utc;
-
-	if (second != written) {
-		gmtime_r(&second, &utc);
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-		written = second;
-	}
-	return text;
-}
-
-static void line_add_head(struct line *l, enum log_level level) {
-	struct timespec now;
-	unsigned ms;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	ms = (unsigned)(now.tv_nsec / 1000000);
-	line_add_plain(l, l->is_json ? "{\"time\":\"" : "");
-	line_add_plain(l, second_text(now.tv_sec));
-	line_add(l, (const char[]){ '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' }, 5);
-	line_add_plain(l, l->is_json ? "\",\"level\":\"" : " ");
-	line_add_plain(l, level_names[level]);
-	line_add_plain(l, l->is_json ? "\"" : "");
-	if (log_state.process[0] != '\0') {
-		line_add_plain(l, l->is_json ? ",\"process\":\"" : " ");
-		line_add_plain(l, log_state.process);
-		line_add_plain(l, l->is_json ? "\"" : "");
-	}
-	if (log_state.pid == 0)
-		log_state.pid = getpid();
-	line_add_key(l, "pid");
-	line_add_number(l, (uint64_t)log_state.pid);
-}
-
-static void line_end(struct line *l) {
-	const char *end = l->is_json ? "}\n" : "\n";
-
-	if (l->is_full)
-		end = l->is_json ? ",\"cut\":true}\n" : " cut=true\n";
-	memcpy(l->text + l->len, end, strlen(end));
-	l->len += strlen(end);
-}
-
-static bool write_line(enum log_level level, const char *message, const struct log_field *fields) {
-	struct line l;
-
-	l.len = 0;
-	l.is_full = false;
-	l.is_json = atomic_load_explicit(log_state.format, memory_order_relaxed) == LOG_FORMAT_JSON;
-	line_add_head(&l, level);
-	line_add_text(&l, "message", slice_text(message), false);
-	for (; fields != NULL && fields->key != NULL; fields++)
-		line_add_field(&l, fields);
-	line_end(&l);
+	log_compose(&l, atomic_load_explicit(&log_followed->format, memory_order_relaxed) == LOG_FORMAT_JSON, &head, message, fields);
+	if (level <= LOG_WARN)
+		keep(&head, message, fields);
 	return log_sink_write(l.text, l.len);
 }
 
-void log_emit(enum log_level level, const char *message, const struct log_field *fields) {
+static void write_or_lose(enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
+	if (state.pid == 0)
+		state.pid = (int)getpid();
+	if (state.lost > 0 &&
+	    write_line(LOG_AREA_process, LOG_WARN, "log lines were lost, their reader did not keep up",
+		(const struct log_field[]){ LF_U("lines", state.lost), { 0 } }))
+		state.lost = 0;
+	if (state.lost > 0 || !write_line(area, level, message, fields))
+		state.lost++;
+}
+
+/* --- kinds of which there are too many --- */
+
+static void tell(struct log_kind *kind) {
+	uint32_t held = kind->held;
+
+	kind->held = 0;
+	write_or_lose((enum log_area)kind->area, (enum log_level)kind->level, "lines of a kind were held back",
+	    (const struct log_field[]){ LF_TEXT("kind", kind->message), LF_U("held", held), { 0 } });
+}
+
+/* Those that have nothing to tell any more are taken out. */
+void log_tell_held(bool of_all) {
+	uint64_t now = clock_ms(CLOCK_MONOTONIC_COARSE);
+	struct log_kind **at = &state.held;
+
+	while (*at != NULL) {
+		struct log_kind *kind = *at;
+
+		if (!of_all && now - kind->since_ms < SECOND_MS) {
+			at = &kind->next;
+			continue;
+		}
+		*at = kind->next;
+		tell(kind);
+	}
+}
+
+bool log_is_holding(void) {
+	return state.held != NULL;
+}
+
+static bool is_one_too_many(struct log_kind *kind) {
+	uint32_t most = (uint32_t)atomic_load_explicit(&log_followed->lines_per_second, memory_order_relaxed);
+	uint64_t now;
+
+	if (most == 0)
+		return false;
+	now = clock_ms(CLOCK_MONOTONIC_COARSE);
+	if (now - kind->since_ms >= SECOND_MS) {
+		/* Its second is over: it is among those that are told of now. */
+		if (kind->held > 0)
+			log_tell_held(false);
+		kind->since_ms = now;
+		kind->written = 0;
+	}
+	return ++kind->written > most;
+}
+
+static void hold(struct log_kind *kind, enum log_area area, enum log_level level, const char *message) {
+	kind->message = message;
+	kind->area = (uint8_t)area;
+	kind->level = (uint8_t)level;
+	if (kind->held++ > 0)
+		return;
+	kind->next = state.held;
+	state.held = kind;
+}
+
+void log_write(struct log_kind *kind, enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
 	int saved = errno;
 
-	if (!log_is_on(level))
-		return;
-	if (log_state.lost > 0 &&
-	    write_line(LOG_WARN, "log lines were lost, their reader did not keep up",
-		(const struct log_field[]){ LF_U("lines", log_state.lost), { 0 } }))
-		log_state.lost = 0;
-	if (log_state.lost > 0 || !write_line(level, message, fields))
-		log_state.lost++;
+	if (is_one_too_many(kind))
+		hold(kind, area, level, message);
+	else
+		write_or_lose(area, level, message, fields);
 	errno = saved;
 }

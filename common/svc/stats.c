@@ -86,6 +86,7 @@ int stats_block_take(struct stats_map *m, enum process_kind kind, int slot) {
 void stats_use_block(struct stats_map *m, int index) {
 	stats_shared = m;
 	stats_own = &m->block[index];
+	trace_use(&m->trace[index]);
 	atomic_store(&stats_own->pid, (int)getpid());
 }
 

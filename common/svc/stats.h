@@ -13,6 +13,8 @@
 #include <sys/types.h>
 
 #include "common/base/errbuf.h"
+#include "common/svc/log_shared.h"
+#include "common/svc/trace.h"
 
 enum stat_id {
 #define STAT_COUNTER(name, help) STAT_##name,
@@ -52,7 +54,7 @@ struct stats_host {
 	_Atomic int workers;
 	_Atomic int blocks_end;		/* behind the last block that was ever taken; the others were never touched, and take no memory */
 	_Atomic int is_draining;	/* readiness is red */
-	_Atomic int log_level, log_format;	/* which all processes follow */
+	struct log_shared log;		/* which all processes follow */
 	_Atomic uint64_t memory_bytes;	/* most that clients may take */
 	struct memory_state memory;	/* how near they are */
 };
@@ -60,6 +62,7 @@ struct stats_host {
 struct stats_map {
 	struct stats_host host;
 	struct stats_block block[STATS_BLOCKS];
+	struct trace_ring trace[STATS_BLOCKS];	/* of the process with the same block; what was never touched takes no memory */
 };
 
 /* The block that this process writes; a private dummy until stats_use_block(). */

@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 
 /* Of which malloc makes a block of 352. */
@@ -176,6 +177,7 @@ void conn_set_reason(struct conn *c, enum close_reason reason, const char *detai
 		return;
 	c->reason = (uint8_t)reason;
 	stat_add_in(STAT_closed, reason);
+	trace_event(close, c->id, reason, close_reason_code(reason));
 	if (detail == NULL || detail[0] == '\0')
 		return;
 	strncpy(conn_side(c)->detail, detail, CONN_DETAIL_MAX - 1);
@@ -307,6 +309,10 @@ struct conns *conn_conns(const struct conn *c) {
 
 void conn_id_text(const struct conn *c, char out[ID_TEXT_LEN + 1]) {
 	id_text(&c->cs->ids, c->id, out);
+}
+
+uint64_t conn_number(const struct conn *c) {
+	return c->id;
 }
 
 const struct sock_peer *conn_peer(const struct conn *c) {

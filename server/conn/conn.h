@@ -182,6 +182,8 @@ void conn_set_user(struct conn *c, void *user);
 struct conns *conn_conns(const struct conn *c);
 /* Unique on all hosts. */
 void conn_id_text(const struct conn *c, char out[ID_TEXT_LEN + 1]);
+/* The same of this process alone, for trace_event(). */
+uint64_t conn_number(const struct conn *c);
 /* The client's, as far as it is known: behind trusted proxies theirs until they have said whom they speak for. Of a
  * request's client while it is answered; later requests on the same connection may have others. */
 const struct sock_peer *conn_peer(const struct conn *c);

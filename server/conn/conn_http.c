@@ -4,6 +4,7 @@
 
 #include "common/base/digest.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 #include "server/ws/ws_handshake.h"
 
@@ -116,6 +117,7 @@ void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status,
 	response.body = buf_slice(&body);
 	response.extra_headers = headers.failed ? extra_headers : (const char *)headers.data;
 	snprintf(detail, sizeof(detail), "%u %s", status, sentence);
+	trace_event(refuse, c->id, status, reason);
 	conn_set_reason(c, reason, detail);
 	if (answer(c, &response))
 		conn_linger(c);
@@ -180,6 +182,7 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 	c->user = user;
 	c->was_open = true;
 	stat_add(STAT_upgrades, 1);
+	trace_event(upgrade, c->id, conn_wire(c), max_message_bytes);
 	stat_add_in(STAT_http_status, http_status_index(101));
 	conn_set_state(c, CONN_OPEN);
 	ops->on_open(c);
@@ -256,6 +259,7 @@ static bool use_request(struct conn *c, struct slice *rest) {
 		break;
 	}
 	if (c->state == CONN_HEAD) {
+		trace_event(request, c->id, r.method, head_len);
 		if (c->is_trusted)
 			conn_learn_client(c, &r);
 		if (!admit(c, &r))

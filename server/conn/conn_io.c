@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 
 enum { FLUSH_FIRST = 64 };	/* entries of conns.flush */
@@ -167,6 +168,7 @@ void conn_on_ready(int fd, short ready, void *arg) {
 	size_t input = conn_input_bytes(c);
 
 	(void)fd;
+	trace_serving(c->id);
 	/* Receiving first: a peer that sent its last words and is gone makes sending fail. */
 	if ((ready & (c->stream.recv_wants_write ? EVLOOP_WRITE : EVLOOP_READ)) != 0 && is_receiving(c)) {
 		conn_receive(c);
@@ -174,6 +176,7 @@ void conn_on_ready(int fd, short ready, void *arg) {
 	}
 	if (c->is_blocked && (ready & (c->stream.send_wants_read ? EVLOOP_READ : EVLOOP_WRITE)) != 0 && c->state != CONN_DEAD)
 		conn_flush(c);
+	trace_serving(0);
 }
 
 /* --- out --- */

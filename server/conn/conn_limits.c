@@ -1,4 +1,5 @@
 /* conn_limits - what a connection's client may take: at the door, at an upgrade, and of what it sends */
+#define LOG_AREA LOG_AREA_limits
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"

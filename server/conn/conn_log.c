@@ -1,4 +1,5 @@
 /* conn_log - a connection's lines in the log, and the table of reasons */
+#define LOG_AREA LOG_AREA_conn
 #include "common/svc/log.h"
 #include "server/conn/conn_priv.h"
 
@@ -38,6 +39,7 @@ void conn_log_end(const struct conn *c) {
 	enum log_level level = level_of_end(c);
 	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
 	struct log_field fields[12] = { 0 };
+	static struct log_kind kinds[CLOSE_REASON_COUNT];
 	size_t n = 0;
 
 	if (!log_is_on(level))
@@ -57,33 +59,5 @@ void conn_log_end(const struct conn *c) {
 	fields[n++] = LF_U("messages_in", c->messages_in);
 	fields[n++] = LF_U("messages_out", c->messages_out);
 	fields[n++] = LF_U("duration_ms", evloop_now_ms(c->cs->loop) - c->start_ms);
-	log_emit(level, reasons[c->reason].text, fields);
-}
-
-static const char *opcode_name(uint8_t opcode) {
-	switch (opcode) {
-	case WS_TEXT:
-		return "text";
-	case WS_BINARY:
-		return "binary";
-	case WS_CLOSE:
-		return "close";
-	case WS_PING:
-		return "ping";
-	case WS_PONG:
-		return "pong";
-	default:
-		return "shared";
-	}
-}
-
-void conn_log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count) {
-	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
-
-	if (!log_is_on(LOG_DEBUG))
-		return;
-	conn_id_text(c, id);
-	sock_peer_text(&c->peer, peer);
-	log_line(LOG_DEBUG, way, LF_TEXT("conn", id), LF_TEXT("peer", peer), LF_TEXT("opcode", opcode_name(opcode)),
-	    LF_U("bytes", bytes), LF_U("frames", count));
+	log_emit_kind(&kinds[c->reason], level, reasons[c->reason].text, fields);
 }

@@ -8,6 +8,8 @@
  * Weight: what it holds, times the seconds for which nothing has moved. So a reader that stands still goes before one that takes its data, if slowly,
  *         and both before those who hold little. Who holds nearly nothing stays in any case.
  */
+
+#define LOG_AREA LOG_AREA_limits
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
 #include "server/conn/conn_priv.h"

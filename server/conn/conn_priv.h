@@ -281,7 +281,6 @@ void conn_memory_pass(struct conn *c);
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */
 void conn_log_end(const struct conn *c);
-void conn_log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count);
 uint16_t close_reason_code(enum close_reason r);
 const char *close_reason_text(enum close_reason r);
 

@@ -1,9 +1,39 @@
 /* conn_ws - frames in and out, control frames, the close handshake */
+#define LOG_AREA LOG_AREA_frames
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 
 enum { CLOSE_CODE_NONE = 1005, CONTROL_COST_BYTES = 1024 };
+
+/* --- in the log --- */
+
+static const char *opcode_name(uint8_t opcode) {
+	switch (opcode) {
+	case WS_TEXT:
+		return "text";
+	case WS_BINARY:
+		return "binary";
+	case WS_CLOSE:
+		return "close";
+	case WS_PING:
+		return "ping";
+	case WS_PONG:
+		return "pong";
+	default:
+		return "shared";
+	}
+}
+
+static void log_frame(const struct conn *c, const char *way, uint8_t opcode, size_t bytes, uint32_t count) {
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
+
+	conn_id_text(c, id);
+	sock_peer_text(&c->peer, peer);
+	log_line(LOG_DEBUG, way, LF_TEXT("conn", id), LF_TEXT("peer", peer), LF_TEXT("opcode", opcode_name(opcode)),
+	    LF_U("bytes", bytes), LF_U("frames", count));
+}
 
 /* --- out --- */
 
@@ -18,7 +48,7 @@ static bool queue_frame(struct conn *c, uint8_t first, struct slice payload) {
 	rcbuf_add(r, slice_of(header, header_len));
 	rcbuf_add(r, payload);
 	if (log_is_on(LOG_DEBUG))
-		conn_log_frame(c, "frame out", first & ~WS_RSV1, payload.len, 1);
+		log_frame(c, "frame out", first & ~WS_RSV1, payload.len, 1);
 	conn_queue(c, r);
 	return true;
 }
@@ -29,7 +59,7 @@ static void queue_whole(struct conn *c, uint8_t opcode, struct rcbuf *payload) {
 	size_t header_len = ws_frame_header(header, WS_FIN | opcode, payload->len);
 
 	if (log_is_on(LOG_DEBUG))
-		conn_log_frame(c, "frame out", opcode, payload->len, 1);
+		log_frame(c, "frame out", opcode, payload->len, 1);
 	payload->is_tail = true;
 	conn_queue(c, rcbuf_copy(slice_of(header, header_len)));
 	conn_queue(c, payload);
@@ -94,7 +124,7 @@ void conn_send_frames(struct conn *c, struct rcbuf *frames, struct rcbuf *payloa
 	if (c->state != CONN_OPEN || is_too_slow(c))
 		return;
 	if (log_is_on(LOG_DEBUG))
-		conn_log_frame(c, "frame out", WS_CONTINUATION, frames->len + (payload != NULL ? payload->len : 0), messages);
+		log_frame(c, "frame out", WS_CONTINUATION, frames->len + (payload != NULL ? payload->len : 0), messages);
 	if (payload != NULL) {
 		conn_queue_shared(c, frames);
 		conn_queue_shared(c, payload);
@@ -148,6 +178,7 @@ static void on_message(struct conn *c, const struct ws_item *item) {
 		return; /* our close frame is out */
 	c->messages_in++;
 	stat_add(STAT_messages_received, 1);
+	trace_event(message, c->id, item->data.len, item->type == WS_ITEM_TEXT);
 	if (!c->is_limited || conn_limits_message(c, item->type == WS_ITEM_TEXT, item->data))
 		c->ops->on_message(c, item->type == WS_ITEM_TEXT, item->data);
 }
@@ -208,7 +239,7 @@ static void log_item(const struct conn *c, const struct ws_item *item) {
 	bool has_code = item->type == WS_ITEM_CLOSE && item->close_code != CLOSE_CODE_NONE;
 
 	if (item->type != WS_ITEM_MORE && item->type != WS_ITEM_BAD)
-		conn_log_frame(c, "frame in", opcodes[item->type], item->data.len + (has_code ? 2 : 0), item->frames);
+		log_frame(c, "frame in", opcodes[item->type], item->data.len + (has_code ? 2 : 0), item->frames);
 }
 
 /* A few bytes that cost us as much as many. */

@@ -1,6 +1,7 @@
 /* conns - all connections of a process: newcomers, the end of a turn, the clock of their deadlines, drain */
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 
 enum {
@@ -21,8 +22,10 @@ static void meet_due(struct conns *cs) {
 		struct deadline *d = list_entry(cs->due.next, struct deadline, link);
 
 		list_remove(&d->link);
+		trace_serving(container_of(d, struct conn, deadline)->id);
 		conn_on_deadline(container_of(d, struct conn, deadline));
 	}
+	trace_serving(0);
 }
 
 static void on_tick(void *arg) {
@@ -142,9 +145,11 @@ static void flush_all(struct conns *cs) {
 		struct conn *c = cs->flush[--cs->flush_count];
 
 		c->is_flushing = false;
+		trace_serving(c->id);
 		if (c->state != CONN_DEAD && !c->is_blocked && (!outq_is_empty(&c->stream.out) || c->state == CONN_LINGER))
 			conn_flush(c);
 	}
+	trace_serving(0);
 	if (cs->flush_room > FLUSH_KEEP) {
 		mem_free(cs->flush);
 		cs->flush = NULL;
@@ -181,6 +186,7 @@ struct conns *conns_new(struct evloop *loop, const struct conn_settings *setting
 	cs->settings = *settings;
 	cs->host = *host;
 	id_source_init(&cs->ids);
+	trace_set_ids(&cs->ids);
 	wheel_init(&cs->wheel, evloop_now_ms(loop));
 	/* Enough for what compressing makes larger. */
 	buf_init(&cs->deflated, 2 * WS_DEFLATE_MOST_BYTES);
@@ -246,6 +252,7 @@ static void start(struct conn *c) {
 	cs->count++;
 	stat_add(STAT_connections, 1);
 	stat_add(STAT_connections_accepted, 1);
+	trace_event(accept, c->id, c->stream.fd, 0);
 	conn_arm(c);
 	if (!cs->is_ticking) {
 		cs->is_ticking = true;

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define LOG_AREA LOG_AREA_link
 #include "common/base/mem.h"
 #include "common/ipc/ipc_peer.h"
 #include "common/svc/log.h"

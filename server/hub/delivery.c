@@ -2,6 +2,7 @@
 #include "server/hub/delivery.h"
 
 #include "common/base/mem.h"
+#include "common/svc/trace.h"
 
 enum {
 	/* The scratch buffer is given back when one payload has made it larger. */
@@ -37,6 +38,7 @@ void delivery_publication(struct delivery *d, struct channel *ch, const struct i
 		.kind = p->kind,
 	};
 
+	trace_event(deliver, 0, p->data.len, p->offset);
 	for (uint8_t i = 0; i < d->form_count; i++) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;

@@ -1,8 +1,10 @@
 /* hub - this process's channels, put together: what the broker says, what a turn's end does */
 #include "server/hub/hub.h"
 
+#define LOG_AREA LOG_AREA_link
 #include "common/base/mem.h"
 #include "common/svc/log.h"
+#include "common/svc/trace.h"
 #include "server/hub/request.h"
 
 /* How long handing out may wait for the broker. */
@@ -94,6 +96,7 @@ static void hub_on_message(enum ipc_type type, const union ipc_any *m, void *arg
 static void hub_on_up(void *arg) {
 	struct hub *h = arg;
 
+	trace_event(broker_up, 0, bus_link(h->bus), 0);
 	log_line(LOG_INFO, "linked to the broker", LF_U("link", bus_link(h->bus)));
 	resync_on_up(h);
 }
@@ -101,6 +104,7 @@ static void hub_on_up(void *arg) {
 static void hub_on_down(const char *why, void *arg) {
 	struct hub *h = arg;
 
+	trace_event(broker_down, 0, bus_link(h->bus), 0);
 	log_line(LOG_WARN, "the link to the broker is lost", LF_TEXT("why", why), LF_U("unanswered", h->pending),
 	    LF_U("channels", h->channels.table.count));
 	buf_reset(&h->engine);

@@ -2,6 +2,7 @@
 #include "server/hub/request.h"
 
 #include "common/base/mem.h"
+#include "common/svc/trace.h"
 
 static void client_add_request(struct hub_client *c, struct request *r) {
 	list_init(&r->on_client);
@@ -171,6 +172,7 @@ static void publish(struct hub_client *c, struct ipc_publish *m, hub_result_fn f
 	r->fn.result = fn;
 	c->hub->is_publishing = true;
 	bus_ask(c->hub->bus, &r->bus, IPC_publish, m, on_published);
+	trace_event(publish, c->conn != NULL ? conn_number(c->conn) : 0, m->data.len, r->bus.id);
 	if (bus_is_asked(&r->bus))
 		stat_add(STAT_publications, 1);
 }

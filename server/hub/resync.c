@@ -6,6 +6,8 @@
  * is walked with a node of our own in it, so members may come and go meanwhile; said_on tells what this link has heard
  * already.
  */
+
+#define LOG_AREA LOG_AREA_link
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "server/hub/hub_parts.h"

@@ -85,7 +85,7 @@ static void become_child(const struct launcher *l, const struct child *c) {
 	snprintf(title, sizeof(title), "herold: %s", name);
 	proc_set_title(title);
 	log_setup((enum log_level)l->config->log_level, (enum log_format)l->config->log_format, name);
-	log_follow(&l->stats->host.log_level, &l->stats->host.log_format);
+	log_follow(&l->stats->host.log);
 	if (!proc_die_with_parent(l->master_pid))
 		_exit(HEROLD_EXIT_FAILED);
 	proc_no_new_privileges();

@@ -13,6 +13,7 @@
 #include "common/svc/log.h"
 #include "common/svc/memory_watch.h"
 #include "common/svc/proc.h"
+#include "common/svc/trace.h"
 #include "server/master/launch.h"
 #include "server/worker/control.h"
 #include "server/worker/worker.h"
@@ -38,6 +39,7 @@ struct master {
 	size_t child_count;
 	enum phase phase;
 	uint64_t phase_due_ms;		/* PREDRAIN: drain; later: kill who is left */
+	bool is_debugging;		/* all areas of the log are at debug, by SIGUSR1 */
 	int exit_status;
 };
 
@@ -45,6 +47,13 @@ static uint64_t now_ms(void) {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static uint64_t wall_ms(void) {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
@@ -164,9 +173,18 @@ static void phase_step(struct master *m, uint64_t now) {
 }
 
 /* All processes follow. */
+static void set_log_levels(struct master *m, int level) {
+	for (int i = 0; i < LOG_AREAS; i++)
+		atomic_store(&m->launch.stats->host.log.level[i], level);
+}
+
 static void set_log(struct master *m) {
-	atomic_store(&m->launch.stats->host.log_level, m->config->log_level);
-	atomic_store(&m->launch.stats->host.log_format, m->config->log_format);
+	struct log_shared *log = &m->launch.stats->host.log;
+
+	m->is_debugging = false;
+	set_log_levels(m, m->config->log_level);
+	atomic_store(&log->format, m->config->log_format);
+	atomic_store(&log->lines_per_second, (int)m->config->log_lines_per_second);
 }
 
 /* --- children coming and going --- */
@@ -179,6 +197,7 @@ static void child_start(struct master *m, struct child *c, uint64_t now) {
 		c->due_ms = now + FORK_RETRY_MS;
 		return;
 	}
+	trace_event(start, 0, c->pid, c->slot);
 	c->state = CHILD_STARTING;
 	c->started_ms = now;
 	c->is_killed = false;
@@ -190,6 +209,7 @@ static void child_became_ready(struct master *m, struct child *c) {
 	struct child *borrower = child_find_worker(m->children, m->child_count, c->borrower);
 	char name[CHILD_NAME_MAX];
 
+	trace_event(ready, 0, c->pid, c->slot);
 	c->state = CHILD_READY;
 	if (borrower != NULL)
 		control(borrower, CONTROL_TAKE_BACK, c->slot);
@@ -266,6 +286,7 @@ static void child_died(struct master *m, struct child *c, int wait_status, uint6
 
 	child_name(c, name);
 	child_status_text(wait_status, status, sizeof(status));
+	trace_event(end, 0, c->pid, c->slot);
 	log_line(is_expected ? LOG_DEBUG : LOG_ERROR, is_expected ? "a process has ended" : "a process died",
 	    LF_TEXT("child", name), LF_I("child_pid", c->pid), LF_TEXT("end", status), LF_U("lived_ms", now - c->started_ms));
 	launch_forget(&m->launch, c);
@@ -398,6 +419,14 @@ static void on_reload(struct master *m, int signo) {
 	buf_fini(&needs_restart);
 }
 
+/* All areas at debug; the second time, as configured. */
+static void on_debug(struct master *m, int signo) {
+	m->is_debugging = !m->is_debugging;
+	set_log_levels(m, m->is_debugging ? LOG_DEBUG : m->config->log_level);
+	log_line(LOG_WARN, m->is_debugging ? "the log has everything now" : "the log is again as configured", LF_TEXT("audit", "admin"),
+	    LF_TEXT("signal", sigabbrev_np(signo)));
+}
+
 static const struct {
 	int signo;
 	void (*act)(struct master *m, int signo);	/* NULL: ignored */
@@ -407,7 +436,7 @@ static const struct {
 	{ SIGINT, on_end },
 	{ SIGHUP, on_reload },
 	{ SIGPIPE, NULL },
-	{ SIGUSR1, NULL },
+	{ SIGUSR1, on_debug },
 	{ SIGUSR2, NULL },
 };
 
@@ -419,6 +448,7 @@ static void block_signals(sigset_t *set) {
 }
 
 static void handle_signal(struct master *m, int signo) {
+	trace_event(signal, 0, signo, 0);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		if (signals[i].signo == signo && signals[i].act != NULL)
 			signals[i].act(m, signo);
@@ -484,7 +514,7 @@ static bool master_open(struct master *m, struct errbuf *e) {
 	block = stats_block_take(m->launch.stats, PROCESS_MASTER, 0);
 	stats_use_block(m->launch.stats, block);
 	set_log(m);
-	log_follow(&m->launch.stats->host.log_level, &m->launch.stats->host.log_format);
+	log_follow(&m->launch.stats->host.log);
 	atomic_store(&stats_own->is_ready, 1);
 	atomic_store(&m->launch.stats->host.workers, slots);
 	m->child_count = (size_t)slots + 2;
@@ -588,6 +618,8 @@ static void master_loop(struct master *m, const sigset_t *set) {
 		struct timespec wait;
 		int signo;
 
+		trace_clock(wall_ms());
+		log_tell_held(false);
 		children_step(m, now_ms());
 		if (m->phase == PHASE_START && are_all_ready(m)) {
 			m->phase = PHASE_SERVE;

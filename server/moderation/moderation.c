@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#define LOG_AREA LOG_AREA_moderation
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "common/svc/stats.h"

@@ -1,6 +1,7 @@
 /* order - what a moderator has ordered: codec and audit */
 #include "server/moderation/order.h"
 
+#define LOG_AREA LOG_AREA_moderation
 #include "common/base/digest.h"
 #include "common/base/visible.h"
 #include "common/svc/log.h"

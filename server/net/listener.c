@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LOG_AREA LOG_AREA_limits
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/svc/log.h"

@@ -1,4 +1,5 @@
 /* chat_rooms - going into rooms, leaving them, and who is there */
+#define LOG_AREA LOG_AREA_chat
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "server/proto/chat_form.h"

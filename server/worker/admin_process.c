@@ -1,4 +1,5 @@
 /* admin_process - the process behind admin_listen */
+#define LOG_AREA LOG_AREA_admin
 #include "common/svc/log.h"
 #include "server/admin/admin.h"
 #include "server/worker/service.h"

@@ -8,6 +8,7 @@
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
 #include "common/svc/sandbox.h"
+#include "common/svc/trace.h"
 #include "common/base/bundle.h"
 #include "server/worker/control.h"
 #include "server/ws/ws_deflate.h"
@@ -69,6 +70,7 @@ static void drain(struct service *s, uint64_t spread_ms) {
 	open_doors(s);
 	s->is_draining = true;
 	atomic_store(&stats_own->is_draining, 1);
+	trace_event(drain, 0, 0, 0);
 	log_line(LOG_INFO, "draining", LF_U("connections", conns_count(s->conns)), LF_U("spread_ms", spread_ms));
 	for (int kind = 0; kind < LISTEN_KINDS; kind++)
 		listener_close(s->gates[kind].listener);

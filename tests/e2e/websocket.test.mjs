@@ -130,7 +130,7 @@ story('control frames and the close handshake', {}, async (herold, t) => {
 		await raw.finished()
 		const line = await waitFor(() => herold.lines.filter((each) => /reason=client_close/.test(each))[before], 'the line')
 
-		assert.match(line, / info worker [01] pid=\d+ message="closed by the client" conn=[\w-]{19} peer=127\.0\.0\.1:\d+ reason=client_close code=4321 detail="enough \\"of\\" it" bytes_in=\d+ bytes_out=\d+ messages_in=1 messages_out=1 duration_ms=\d+$/)
+		assert.match(line, / info worker [01] pid=\d+ area=conn message="closed by the client" conn=[\w-]{19} peer=127\.0\.0\.1:\d+ reason=client_close code=4321 detail="enough \\"of\\" it" bytes_in=\d+ bytes_out=\d+ messages_in=1 messages_out=1 duration_ms=\d+$/)
 	})
 })
 

@@ -46,7 +46,7 @@ START_TEST(text_line) {
 	log_line(LOG_INFO, "client connected", LF_TEXT("conn", "abc-1"), LF_U("port", 443), LF_I("code", -1),
 	    LF_TEXT("why", "it is so"), LF_TEXT("none", ""));
 	ck_assert_str_eq(line(),
-	    " info worker 0 pid=P message=\"client connected\" conn=abc-1 port=443 code=-1 why=\"it is so\" none=\"\"\n");
+	    " info worker 0 pid=P area=process message=\"client connected\" conn=abc-1 port=443 code=-1 why=\"it is so\" none=\"\"\n");
 	ck_assert_uint_eq(strcspn(got, "Z"), strlen("2026-11-23T12:00:00.123"));
 }
 END_TEST
@@ -67,7 +67,7 @@ START_TEST(full_pipe) {
 	ck_assert_int_gt(taken, 100);
 	ck_assert_int_lt(taken, 10000);
 	log_line(LOG_INFO, "and on", LF_I("i", 1));
-	snprintf(rest, sizeof(rest), " warn worker 0 pid=P message=\"log lines were lost, their reader did not keep up\" lines=%d\n",
+	snprintf(rest, sizeof(rest), " warn worker 0 pid=P area=process message=\"log lines were lost, their reader did not keep up\" lines=%d\n",
 	    10000 - taken);
 	ck_assert_mem_eq(line(), rest, strlen(rest));
 	ck_assert_ptr_nonnull(strstr(got, "message=\"and on\" i=1\n"));
@@ -77,10 +77,10 @@ END_TEST
 START_TEST(json_line) {
 	log_setup(LOG_INFO, LOG_FORMAT_JSON, "master");
 	log_line(LOG_WARN, "a \"quoted\" word", LF_TEXT("path", "a\\b"), LF_U("n", UINT64_MAX), LF_I("m", INT64_MIN));
-	ck_assert_str_eq(line(), "\",\"level\":\"warn\",\"process\":\"master\",\"pid\":P,\"message\":\"a \\\"quoted\\\" word\","
+	ck_assert_str_eq(line(), "\",\"level\":\"warn\",\"process\":\"master\",\"pid\":P,\"area\":\"process\",\"message\":\"a \\\"quoted\\\" word\","
 	    "\"path\":\"a\\\\b\",\"n\":18446744073709551615,\"m\":-9223372036854775808}\n");
 	log_text(LOG_ERROR, "bare");
-	ck_assert_str_eq(line(), "\",\"level\":\"error\",\"process\":\"master\",\"pid\":P,\"message\":\"bare\"}\n");
+	ck_assert_str_eq(line(), "\",\"level\":\"error\",\"process\":\"master\",\"pid\":P,\"area\":\"process\",\"message\":\"bare\"}\n");
 }
 END_TEST
 
@@ -103,11 +103,11 @@ START_TEST(values_are_escaped) {
 
 	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "");
 	log_line(LOG_INFO, "m", LF_TEXT("v", escapes[_i].value));
-	snprintf(want, sizeof(want), " info pid=P message=\"m\" v=%s\n", escapes[_i].text);
+	snprintf(want, sizeof(want), " info pid=P area=process message=\"m\" v=%s\n", escapes[_i].text);
 	ck_assert_str_eq(line(), want);
 	log_setup(LOG_INFO, LOG_FORMAT_JSON, "");
 	log_line(LOG_INFO, "m", LF_TEXT("v", escapes[_i].value));
-	snprintf(want, sizeof(want), "\",\"level\":\"info\",\"pid\":P,\"message\":\"m\",\"v\":%s}\n", escapes[_i].json);
+	snprintf(want, sizeof(want), "\",\"level\":\"info\",\"pid\":P,\"area\":\"process\",\"message\":\"m\",\"v\":%s}\n", escapes[_i].json);
 	ck_assert_str_eq(line(), want);
 }
 END_TEST
@@ -140,7 +140,110 @@ START_TEST(levels_are_kept) {
 	ck_assert_int_eq(evaluated, 0);
 	log_set_level(LOG_DEBUG);
 	log_line(LOG_DEBUG, "on", LF_U("n", ++evaluated));
-	ck_assert_str_eq(line(), " debug pid=P message=\"on\" n=1\n");
+	ck_assert_str_eq(line(), " debug pid=P area=process message=\"on\" n=1\n");
+}
+END_TEST
+
+/* A clock of its own: seconds go by as the test says. */
+START_TEST(one_kind_is_bounded) {
+	static struct log_shared shared;
+	char want[200];
+
+	for (int i = 0; i < LOG_AREAS; i++)
+		atomic_store(&shared.level[i], LOG_INFO);
+	atomic_store(&shared.lines_per_second, 3);
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "worker 0");
+	log_follow(&shared);
+	for (int i = 0; i < 10; i++)
+		log_line(LOG_INFO, "a flood", LF_I("i", i));
+	/* Another place is another kind. */
+	log_text(LOG_INFO, "not a flood");
+	ck_assert(log_is_holding());
+	log_tell_held(false);
+	ck_assert_msg(log_is_holding(), "its second is not over");
+	log_tell_held(true);
+	ck_assert(!log_is_holding());
+	(void)line();
+	ck_assert_ptr_nonnull(strstr(got, " i=0\n"));
+	ck_assert_ptr_nonnull(strstr(got, " i=2\n"));
+	ck_assert_ptr_null(strstr(got, " i=3\n"));
+	ck_assert_ptr_nonnull(strstr(got, "not a flood"));
+	snprintf(want, sizeof(want), " info worker 0 pid=%d area=process message=\"lines of a kind were held back\" kind=\"a flood\" held=7\n",
+	    (int)getpid());
+	ck_assert_ptr_nonnull(strstr(got, want));
+}
+END_TEST
+
+/* Told before the next line of its kind, which comes a second later. */
+START_TEST(the_next_second_begins_anew) {
+	static struct log_shared shared = { .level = { [LOG_AREA] = LOG_INFO }, .lines_per_second = 1 };
+	static struct log_kind kind;
+
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "");
+	log_follow(&shared);
+	for (int i = 0; i < 3; i++)
+		log_emit_kind(&kind, LOG_INFO, i < 2 ? "old" : "older", NULL);
+	kind.since_ms -= 1000;
+	log_emit_kind(&kind, LOG_INFO, "new", NULL);
+	ck_assert(!log_is_holding());
+	(void)line();
+	ck_assert_ptr_nonnull(strstr(got, "message=\"lines of a kind were held back\" kind=older held=2\n"));
+	ck_assert_ptr_nonnull(strstr(strstr(got, "held=2"), "message=\"new\"\n"));
+}
+END_TEST
+
+START_TEST(areas_have_levels) {
+	struct log_shared shared = { .level = { [LOG_AREA_process] = LOG_ERROR, [LOG_AREA_conn] = LOG_DEBUG } };
+	enum log_area area;
+	enum log_level level;
+
+	log_follow(&shared);
+	ck_assert(!log_is_on(LOG_WARN));
+	ck_assert(log_area_is_on(LOG_AREA_conn, LOG_DEBUG));
+	atomic_store(&shared.level[LOG_AREA_process], LOG_WARN);
+	ck_assert(log_is_on(LOG_WARN));
+	for (int i = 0; i < LOG_AREAS; i++) {
+		ck_assert(log_area_find(slice_text(log_area_name((enum log_area)i)), &area));
+		ck_assert_int_eq(area, i);
+	}
+	ck_assert(!log_area_find(slice_text("kitchen"), &area));
+	ck_assert(log_level_find(slice_text("warn"), &level));
+	ck_assert_int_eq(level, LOG_WARN);
+	ck_assert(!log_level_find(slice_text("loud"), &level));
+}
+END_TEST
+
+START_TEST(recent_warnings_are_kept) {
+	struct log_shared shared = { .level = { [LOG_AREA] = LOG_INFO }, .format = LOG_FORMAT_JSON };
+	struct log_recent seen[LOG_RECENT];
+	char long_text[LOG_RECENT_BYTES + 10];
+
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "worker 7");
+	log_follow(&shared);
+	ck_assert_uint_eq(log_recent(&shared, seen), 0);
+	log_text(LOG_INFO, "nothing to worry about");
+	log_line(LOG_WARN, "some \"trouble\"", LF_TEXT("why", "it\nis so"), LF_U("n", 5));
+	ck_assert_uint_eq(log_recent(&shared, seen), 1);
+	ck_assert_str_eq(seen[0].text, "some \\\"trouble\\\" why=\"it\\nis so\" n=5");
+	ck_assert_str_eq(seen[0].process, "worker 7");
+	ck_assert_int_eq(seen[0].level, LOG_WARN);
+	ck_assert_int_eq(seen[0].area, LOG_AREA);
+	ck_assert_int_eq(seen[0].pid, (int)getpid());
+	for (int i = 0; i < 50; i++)
+		log_line(LOG_ERROR, "error", LF_I("i", i));
+	ck_assert_uint_eq(log_recent(&shared, seen), LOG_RECENT);
+	ck_assert_str_eq(seen[0].text, "error i=49");
+	ck_assert_str_eq(seen[LOG_RECENT - 1].text, "error i=30");
+	/* One that a process did not finish is left out. */
+	atomic_fetch_sub(&shared.recent[51 % LOG_RECENT - 1].turn, 1);
+	ck_assert_uint_eq(log_recent(&shared, seen), LOG_RECENT - 1);
+	/* No half character at the end. */
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	memcpy(long_text + LOG_RECENT_BYTES - 2, "\xc3\xa4", 2);
+	log_text(LOG_ERROR, long_text);
+	log_recent(&shared, seen);
+	ck_assert_uint_eq(strlen(seen[0].text), LOG_RECENT_BYTES - 2);
 }
 END_TEST
 
@@ -156,6 +259,10 @@ Suite *suite_log(void) {
 	tcase_add_loop_test(t, values_are_escaped, 0, (int)ARRAY_LEN(escapes));
 	tcase_add_test(t, long_values_and_lines_are_cut);
 	tcase_add_test(t, levels_are_kept);
+	tcase_add_test(t, one_kind_is_bounded);
+	tcase_add_test(t, the_next_second_begins_anew);
+	tcase_add_test(t, areas_have_levels);
+	tcase_add_test(t, recent_warnings_are_kept);
 	suite_add_tcase(s, t);
 	return s;
 }
