@@ -54,7 +54,7 @@ SERVER_DIRS := net http ws auth limits conn hub moderation proto page admin work
 SERVER_SRC := $(wildcard $(SERVER_DIRS:%=server/%/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/redis/*.c))
 UNIT_SRC := $(wildcard tests/unit/*.c)
-PAGE_FILES := $(wildcard server/page/*.html server/page/*.css server/page/*.js server/page/*.svg)
+PAGE_FILES := $(foreach d,server/page server/admin/page,$(wildcard $(d)/*.html $(d)/*.css $(d)/*.js $(d)/*.svg))
 
 objects = $(1:%.c=$(BUILD)/%.o)
 COMMON_OBJ := $(call objects,$(COMMON_SRC))
@@ -143,7 +143,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# The page is part of the program.
+# The pages are part of the program.
 $(BUILD)/server/page/assets.o: $(PAGE_FILES)
 # And the scripts of the broker.
 $(BUILD)/broker/redis/redis_scripts.o: $(wildcard broker/redis/lua/*.lua)

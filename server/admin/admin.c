@@ -1,22 +1,24 @@
-/* admin - which request goes where, and what all answers have in common */
+/* admin - which request goes where, who may ask, and what all answers have in common */
 #include "server/admin/admin_priv.h"
 
 #include "common/base/mem.h"
+#include "server/page/asset_serve.h"
 
 enum { API_ENVELOPE_BYTES = 320 * 1024 };
 
 static const struct admin_route routes[] = {
-	{ HTTP_GET, "/healthz", true, admin_healthz },
-	{ HTTP_GET, "/readyz", true, admin_readyz },
-	{ HTTP_GET, "/status", false, admin_status },
-	{ HTTP_POST, "/api/publish", false, api_publish },
-	{ HTTP_POST, "/api/broadcast", false, api_broadcast },
-	{ HTTP_GET, "/api/channels", false, api_channels },
-	{ HTTP_GET, "/api/history", false, api_history },
-	{ HTTP_GET, "/api/presence", false, api_presence },
-	{ HTTP_POST, "/api/kick", false, api_kick },
-	{ HTTP_POST, "/api/ban", false, api_ban },
-	{ HTTP_POST, "/api/mute", false, api_mute },
+	{ HTTP_GET, "/healthz", ADMIT_ALL, admin_healthz },
+	{ HTTP_GET, "/readyz", ADMIT_ALL, admin_readyz },
+	{ HTTP_GET, "/status", ADMIT_TOKEN, admin_status },
+	{ HTTP_GET, "/live", ADMIT_PAGE, admin_live },
+	{ HTTP_POST, "/api/publish", ADMIT_TOKEN, api_publish },
+	{ HTTP_POST, "/api/broadcast", ADMIT_TOKEN, api_broadcast },
+	{ HTTP_GET, "/api/channels", ADMIT_TOKEN, api_channels },
+	{ HTTP_GET, "/api/history", ADMIT_TOKEN, api_history },
+	{ HTTP_GET, "/api/presence", ADMIT_TOKEN, api_presence },
+	{ HTTP_POST, "/api/kick", ADMIT_TOKEN, api_kick },
+	{ HTTP_POST, "/api/ban", ADMIT_TOKEN, api_ban },
+	{ HTTP_POST, "/api/mute", ADMIT_TOKEN, api_mute },
 };
 
 struct admin *admin_of(struct conn *c) {
@@ -27,20 +29,42 @@ static bool method_fits(enum http_method wanted, enum http_method got) {
 	return wanted == got || (wanted == HTTP_GET && got == HTTP_HEAD);
 }
 
-/* False: refused. */
-static bool admit(const struct admin *a, struct conn *c, const struct http_request *r) {
-	static const char challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\"\r\n";
-	static const char bad_challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\", error=\"invalid_token\"\r\n";
+/* False: refused. Only what the status page asks for may come from a page, and only from that one: browsers say so of its WebSocket, and
+ * some of its scripts. */
+static bool admit_origin(struct conn *c, const struct http_request *r, enum admin_admission asked) {
+	static const struct origin_list only_own = { .count = 0 };
+	const char *why = "the admin listener does not answer web pages of other origins";
+	size_t origins;
+	struct slice origin = http_header_find(r, "Origin", &origins);
+
+	if (asked == ADMIT_FILE || asked == ADMIT_PAGE)
+		why = origin_refusal(&only_own, origin, origins, http_header_find(r, "Host", NULL));
+	if (origins == 0 || why == NULL)
+		return true;
+	stat_add(STAT_origins_refused, 1);
+	conn_refuse(c, 403, why, NULL);
+	return false;
+}
+
+/* False: refused. Who comes by a unix socket is no browser, and may call us anything. */
+static bool admit_host(const struct admin *a, struct conn *c, const struct http_request *r) {
 	struct slice host = http_header_find(r, "Host", NULL);
 
-	/* Who comes by a unix socket is no browser, and may call us anything. */
-	if (!a->token.is_set && !conn_peer(c)->is_unix && !host_is_own(host) &&
-	    (a->hosts.count == 0 || host_refusal(&a->hosts, host) != NULL)) {
-		stat_add(STAT_hosts_refused, 1);
-		conn_refuse(c, 421, "without an admin_token the admin listener is asked by an address, localhost, or one of the option hosts", NULL);
-		return false;
-	}
-	switch (admin_token_check(&a->token, http_header_find(r, "Authorization", NULL))) {
+	if (a->token.is_set || conn_peer(c)->is_unix || host_is_own(host) ||
+	    (a->hosts.count > 0 && host_refusal(&a->hosts, host) == NULL))
+		return true;
+	stat_add(STAT_hosts_refused, 1);
+	conn_refuse(c, 421, "without an admin_token the admin listener is asked by an address, localhost, or one of the option hosts", NULL);
+	return false;
+}
+
+/* False: refused. */
+static bool admit_token(const struct admin *a, struct conn *c, const struct http_request *r, bool is_page) {
+	static const char challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\"\r\n";
+	static const char bad_challenge[] = "WWW-Authenticate: Bearer realm=\"herold admin\", error=\"invalid_token\"\r\n";
+
+	switch (is_page ? admin_token_check_websocket(&a->token, r) :
+	                  admin_token_check(&a->token, http_header_find(r, "Authorization", NULL))) {
 	case ADMIN_TOKEN_GOOD:
 		return true;
 	case ADMIN_TOKEN_MISSING:
@@ -68,28 +92,36 @@ static const struct admin_route *find_route(const struct http_request *r) {
 	return found;
 }
 
-bool admin_on_head(struct conn *c, const struct http_request *r) {
+/* What is not there asks for the token, too. The files of the page say nothing of this server, and ask the user for it. */
+static enum admin_admission admission_of(const struct http_request *r) {
 	const struct admin_route *route = find_route(r);
-	size_t origins;
 
-	(void)http_header_find(r, "Origin", &origins);
-	if (origins > 0) {
-		conn_refuse(c, 403, "the admin listener does not answer web pages of other origins", NULL);
-		return false;
-	}
-	return (route != NULL && route->is_open) || admit(admin_of(c), c, r);
+	if (route != NULL)
+		return route->admission;
+	return asset_find(PAGE_STATUS, r->path) != NULL ? ADMIT_FILE : ADMIT_TOKEN;
+}
+
+bool admin_on_head(struct conn *c, const struct http_request *r) {
+	enum admin_admission asked = admission_of(r);
+	const struct admin *a = admin_of(c);
+
+	return admit_origin(c, r, asked) && (asked == ADMIT_ALL || admit_host(a, c, r)) &&
+	    (asked == ADMIT_ALL || asked == ADMIT_FILE || admit_token(a, c, r, asked == ADMIT_PAGE));
 }
 
 void admin_on_request(struct conn *c, const struct http_request *r, struct slice body) {
 	const struct admin_route *route = find_route(r);
+	const struct asset *asset = route == NULL ? asset_find(PAGE_STATUS, r->path) : NULL;
 
-	if (route == NULL)
+	if (route == NULL && asset == NULL)
 		conn_refuse(c, 404, "there is nothing at this address", NULL);
-	else if (method_fits(route->method, r->method))
-		route->handle(c, r, body);
-	else
+	else if (!method_fits(route != NULL ? route->method : HTTP_GET, r->method))
 		conn_refuse(c, 405, "this address does not answer that method",
-		    route->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
+		    route != NULL && route->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
+	else if (asset != NULL)
+		asset_serve(c, r, asset);
+	else
+		route->handle(c, r, body);
 }
 
 size_t admin_body_max(const struct http_request *r, void *arg) {

@@ -1,10 +1,11 @@
 /*
- * admin - what the admin listener answers: health, status, the server API
+ * admin - what the admin listener answers: health, status, the status page, the server API
  *
  * Runs in:  the admin process, on top of its own connections and its own hub.
  * Security: with an admin_token, everything but /healthz and /readyz asks for it. A browser on the operator's machine reaches
  *           127.0.0.1 too: requests that a web page sends across origins (they carry an Origin header) are refused, and without a
- *           token those that ask by a name that somebody else may have pointed here.
+ *           token those that ask by a name that somebody else may have pointed here. The status page's WebSocket has the Origin
+ *           of that page, which has to be the host that is asked.
  */
 #ifndef SERVER_ADMIN_ADMIN_H
 #define SERVER_ADMIN_ADMIN_H
@@ -17,6 +18,8 @@
 #include "server/hub/hub.h"
 #include "server/limits/limits.h"
 
+struct live;
+
 /* Borrows everything for life. */
 struct admin {
 	struct hub *hub;
@@ -24,6 +27,7 @@ struct admin {
 	const struct stats_map *stats;
 	const struct limits *limits;
 	const struct memory_watch *memory;
+	struct live *live;
 	struct admin_token token;
 	struct origin_list hosts;	/* names that may be asked by without a token */
 };

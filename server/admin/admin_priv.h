@@ -42,16 +42,30 @@ void api_hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BY
 /* Returns owned. */
 json_t *api_result_json(const struct hub_result *r);
 
+/* What is asked of a request before anything else. */
+enum admin_admission {
+	ADMIT_ALL,	/* that it comes from no page of a browser */
+	ADMIT_TOKEN,	/* that, and the token; without one, a name that is ours */
+	ADMIT_PAGE,	/* the same of the status page's WebSocket: it may have our own Origin, and the token in another place */
+	ADMIT_FILE,	/* the same of the status page's files, but no token: they say nothing of this server */
+};
+
 struct admin_route {
 	enum http_method method;
 	const char *path;
-	bool is_open;		/* asks for no token */
+	enum admin_admission admission;
 	void (*handle)(struct conn *c, const struct http_request *r, struct slice body);
 };
+
+/* Empty: ready. Else what is missing, borrowed until the end of the turn. */
+struct slice admin_not_ready_because(const struct admin *a);
+/* What memory_bytes bounds, now. Returns owned. */
+json_t *admin_memory_json(const struct admin *a);
 
 void admin_healthz(struct conn *c, const struct http_request *r, struct slice body);
 void admin_readyz(struct conn *c, const struct http_request *r, struct slice body);
 void admin_status(struct conn *c, const struct http_request *r, struct slice body);
+void admin_live(struct conn *c, const struct http_request *r, struct slice body);
 void api_publish(struct conn *c, const struct http_request *r, struct slice body);
 void api_broadcast(struct conn *c, const struct http_request *r, struct slice body);
 void api_channels(struct conn *c, const struct http_request *r, struct slice body);

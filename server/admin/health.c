@@ -28,8 +28,7 @@ static bool is_ready(const struct stats_map *m, enum process_kind kind, int slot
 	return b != NULL && atomic_load(&b->is_ready);
 }
 
-/* Empty: ready. Else what is missing, borrowed until the end of the turn. */
-static struct slice not_ready_because(const struct admin *a) {
+struct slice admin_not_ready_because(const struct admin *a) {
 	int workers = atomic_load(&a->stats->host.workers);
 	struct slice trouble = hub_engine(a->hub).trouble;
 
@@ -49,7 +48,7 @@ static struct slice not_ready_because(const struct admin *a) {
 }
 
 void admin_readyz(struct conn *c, const struct http_request *r, struct slice body) {
-	struct slice why = not_ready_because(admin_of(c));
+	struct slice why = admin_not_ready_because(admin_of(c));
 
 	(void)r;
 	(void)body;
@@ -145,8 +144,7 @@ static json_t *limits_json(const struct limits *l) {
 	    (json_int_t)u.connections, "uncounted", (json_int_t)u.uncounted, "bytes", (json_int_t)u.bytes);
 }
 
-/* What memory_bytes bounds, now. */
-static json_t *memory_json(const struct admin *a) {
+json_t *admin_memory_json(const struct admin *a) {
 	struct memory_use use;
 
 	int level = atomic_load(&a->stats->host.memory.level);
@@ -162,7 +160,7 @@ static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS
 
 static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	uint64_t start = atomic_load(&a->stats->host.start_wall_ms);
-	struct slice why = not_ready_because(a);
+	struct slice why = admin_not_ready_because(a);
 	struct hub_engine engine = hub_engine(a->hub);
 	json_t *restarts = json_object();
 	json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s, s:[], s:n}", "version", HEROLD_VERSION, "uptime_seconds",
@@ -180,7 +178,7 @@ static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	json_object_set_new(restarts, "admin", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_ADMIN])));
 	json_object_set_new(o, "restarts", restarts);
 	json_object_set_new(o, "limits", limits_json(a->limits));
-	json_object_set_new(o, "memory", memory_json(a));
+	json_object_set_new(o, "memory", admin_memory_json(a));
 	json_object_set_new(o, "counters", counters_json(a->stats));
 	return o;
 }

@@ -1,5 +1,6 @@
 /*
- * admin_token - the password of the admin listener (Authorization: Bearer, RFC 6750). Pure.
+ * admin_token - the password of the admin listener (Authorization: Bearer, RFC 6750; from a page's WebSocket, which can set no such
+ * header, as a subprotocol). Pure.
  *
  * Only its digest is kept, and compared in a time that says nothing about it.
  */
@@ -8,6 +9,7 @@
 
 #include "common/base/digest.h"
 #include "common/base/errbuf.h"
+#include "server/http/http_request.h"
 
 enum { ADMIN_TOKEN_MIN = 16, ADMIN_TOKEN_MAX = 512 };
 
@@ -23,5 +25,7 @@ enum admin_token_verdict { ADMIN_TOKEN_GOOD = 0, ADMIN_TOKEN_MISSING, ADMIN_TOKE
 bool admin_token_set(struct admin_token *t, struct slice text, struct errbuf *e) MUST_CHECK;
 /* Of the value of the only Authorization header; empty: there is none. */
 enum admin_token_verdict admin_token_check(const struct admin_token *t, struct slice authorization) MUST_CHECK;
+/* Of a request for a WebSocket: that header if there is one, else `herold.token.` and the token in base64url in Sec-WebSocket-Protocol. */
+enum admin_token_verdict admin_token_check_websocket(const struct admin_token *t, const struct http_request *r) MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * assets - the files of the chat page, which are part of the program
+ * assets - the files of the chat page and of the status page, which are part of the program
  *
  * Does not:  answer requests, open files.
  * Lifetime:  everything returned lives as long as the program.
@@ -11,7 +11,13 @@
 
 enum { ASSET_ETAG_DIGITS = 32 };
 
+enum asset_page {
+	PAGE_CHAT,	/* of the workers */
+	PAGE_STATUS,	/* of the admin process */
+};
+
 struct asset {
+	enum asset_page page;
 	const char *path;
 	const char *content_type;
 	struct slice body;
@@ -21,6 +27,6 @@ struct asset {
 /* Computes the ETags; once, before the first asset_find(). */
 void assets_init(void);
 /* NULL when the path is none of the page's. */
-const struct asset *asset_find(struct slice path);
+const struct asset *asset_find(enum asset_page page, struct slice path);
 
 #endif

@@ -1,7 +1,8 @@
 /* admin_process - the process behind admin_listen */
 #define LOG_AREA LOG_AREA_admin
 #include "common/svc/log.h"
-#include "server/admin/admin.h"
+#include "server/admin/live.h"
+#include "server/page/assets.h"
 #include "server/worker/service.h"
 
 /* The digest of a new token. */
@@ -9,6 +10,8 @@ static void on_auth(struct slice digest, void *arg) {
 	struct admin *admin = arg;
 
 	BUG_ON(digest.len != sizeof(admin->token.digest));
+	if (!admin->token.is_set || memcmp(admin->token.digest, digest.ptr, digest.len) != 0)
+		live_end_viewers(admin->live);
 	memcpy(admin->token.digest, digest.ptr, digest.len);
 	admin->token.is_set = true;
 	log_text(LOG_INFO, "the admin token was read again");
@@ -27,14 +30,17 @@ int admin_run(const struct heritage *h) {
 
 	if (!service_prepare(h, &status))
 		return status;
+	assets_init();
 	/* The option was checked when it was read. */
 	BUG_ON(!hosts_init(&admin.hosts, h->config->hosts.item, h->config->hosts.count, &e));
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
 	admin.memory = h->memory;
+	admin.live = live_new(&admin, service.loop);
 	service.on_auth = on_auth;
 	service.callback_arg = &admin;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
+	live_free(&admin.live);
 	service_fini(&service);
 	origin_list_fini(&admin.hosts);
 	log_text(LOG_INFO, "admin ends");

@@ -8,15 +8,10 @@
 #include "server/auth/auth.h"
 #include "server/auth/origin.h"
 #include "server/moderation/moderation.h"
-#include "server/page/assets.h"
+#include "server/page/asset_serve.h"
 #include "server/proto/proto.h"
 #include "server/worker/service.h"
 #include "server/ws/ws_handshake.h"
-
-/* Nothing but our own files, no inline code, no embedding (the page needs no more). */
-#define PAGE_POLICY \
-	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " \
-	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /* What requests are looked at with. */
 struct reception {
@@ -26,21 +21,6 @@ struct reception {
 	struct moderation moderation;
 	struct conns *conns;
 };
-
-static void serve_asset(struct conn *c, const struct http_request *r, const struct asset *asset) {
-	bool is_known = slice_eq_text(http_header_find(r, "If-None-Match", NULL), asset->etag);
-	char headers[640];
-
-	/* no-cache: keep it, but ask each time; an unchanged file costs a 304. */
-	snprintf(headers, sizeof(headers),
-	    "ETag: %s\r\nCache-Control: no-cache\r\nContent-Security-Policy: " PAGE_POLICY "\r\n"
-	    "Referrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\n",
-	    asset->etag);
-	conn_respond(c, &(struct http_response){ .status = is_known ? 304 : 200,
-			    .content_type = is_known ? NULL : asset->content_type,
-			    .extra_headers = headers,
-			    .body = is_known ? SLICE_EMPTY : asset->body });
-}
 
 /* False: refused. */
 static bool admit_origin(const struct reception *e, struct conn *c, const struct http_request *r) {
@@ -115,7 +95,7 @@ static void serve_websocket(struct reception *e, struct conn *c, const struct ht
 
 static void on_request(struct conn *c, const struct http_request *r, struct slice body) {
 	struct reception *e = conns_arg(conn_conns(c));
-	const struct asset *asset = asset_find(r->path);
+	const struct asset *asset = asset_find(PAGE_CHAT, r->path);
 	const char *misdirected = host_refusal(&e->hosts, http_header_find(r, "Host", NULL));
 
 	(void)body;
@@ -127,7 +107,7 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 	} else if (r->method != HTTP_GET && r->method != HTTP_HEAD) {
 		conn_refuse(c, 405, "only GET and HEAD are answered here", "Allow: GET, HEAD\r\n");
 	} else if (asset != NULL) {
-		serve_asset(c, r, asset);
+		asset_serve(c, r, asset);
 	} else if (proto_is_path(r->path)) {
 		/* A browser cannot see why an upgrade was refused; a plain GET of the same address tells it. */
 		serve_websocket(e, c, r);

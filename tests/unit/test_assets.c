@@ -1,21 +1,30 @@
-/* test_assets - the page's files are in the program and are found */
+/* test_assets - the pages' files are in the program and are found */
 #include <check.h>
 
 #include "server/page/assets.h"
 
 static const struct {
+	enum asset_page page;
 	const char *path, *content_type, *begins;
 } expected[] = {
-	{ "/", "text/html; charset=utf-8", "<!doctype html>" },
-	{ "/chat.css", "text/css; charset=utf-8", "/* chat" },
-	{ "/chat.js", "text/javascript; charset=utf-8", "/* chat" },
-	{ "/view.js", "text/javascript; charset=utf-8", "/* view" },
-	{ "/herold.js", "text/javascript; charset=utf-8", "/**" },
-	{ "/icon.svg", "image/svg+xml", "<svg" },
+	{ PAGE_CHAT, "/", "text/html; charset=utf-8", "<!doctype html>" },
+	{ PAGE_CHAT, "/chat.css", "text/css; charset=utf-8", "/* chat" },
+	{ PAGE_CHAT, "/chat.js", "text/javascript; charset=utf-8", "/* chat" },
+	{ PAGE_CHAT, "/view.js", "text/javascript; charset=utf-8", "/* view" },
+	{ PAGE_CHAT, "/herold.js", "text/javascript; charset=utf-8", "/**" },
+	{ PAGE_CHAT, "/icon.svg", "image/svg+xml", "<svg" },
+	{ PAGE_STATUS, "/", "text/html; charset=utf-8", "<!doctype html>" },
+	{ PAGE_STATUS, "/status.css", "text/css; charset=utf-8", "/* status" },
+	{ PAGE_STATUS, "/status.js", "text/javascript; charset=utf-8", "/* status" },
+	{ PAGE_STATUS, "/link.js", "text/javascript; charset=utf-8", "/* link" },
+	{ PAGE_STATUS, "/contents.js", "text/javascript; charset=utf-8", "/* contents" },
+	{ PAGE_STATUS, "/chart.js", "text/javascript; charset=utf-8", "/* chart" },
+	{ PAGE_STATUS, "/words.js", "text/javascript; charset=utf-8", "/* words" },
+	{ PAGE_STATUS, "/icon.svg", "image/svg+xml", "<svg" },
 };
 
 START_TEST(test_found) {
-	const struct asset *a = asset_find(slice_text(expected[_i].path));
+	const struct asset *a = asset_find(expected[_i].page, slice_text(expected[_i].path));
 
 	ck_assert_ptr_nonnull(a);
 	ck_assert_str_eq(a->path, expected[_i].path);
@@ -29,7 +38,8 @@ START_TEST(test_found) {
 END_TEST
 
 START_TEST(test_etags_differ) {
-	ck_assert_str_ne(asset_find(slice_text("/chat.js"))->etag, asset_find(slice_text("/herold.js"))->etag);
+	ck_assert_str_ne(asset_find(PAGE_CHAT, slice_text("/chat.js"))->etag, asset_find(PAGE_CHAT, slice_text("/herold.js"))->etag);
+	ck_assert_str_ne(asset_find(PAGE_CHAT, slice_text("/"))->etag, asset_find(PAGE_STATUS, slice_text("/"))->etag);
 }
 END_TEST
 
@@ -37,7 +47,9 @@ START_TEST(test_not_found) {
 	static const char *const paths[] = { "", "chat.js", "/chat.js/", "/Chat.js", "/chat.j", "/../chat.js", "//" };
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		ck_assert_ptr_null(asset_find(slice_text(paths[i])));
+		ck_assert_ptr_null(asset_find(PAGE_CHAT, slice_text(paths[i])));
+	ck_assert_ptr_null(asset_find(PAGE_STATUS, slice_text("/chat.js")));
+	ck_assert_ptr_null(asset_find(PAGE_CHAT, slice_text("/status.js")));
 }
 END_TEST
 

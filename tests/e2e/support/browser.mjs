@@ -41,7 +41,7 @@ export class Browser {
 }
 
 /** Into build/screenshots/NAME.png */
-export async function screenshot(page, name) {
+export async function screenshot(page, name, options) {
 	mkdirSync(SCREENSHOTS, { recursive: true })
-	await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) })
+	await page.screenshot({ ...options, path: join(SCREENSHOTS, `${name}.png`) })
 }

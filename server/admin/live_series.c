@@ -1,0 +1,151 @@
+/* live_series - sums once a second, points every five */
+#include "server/admin/live_series.h"
+
+#include <math.h>
+
+#include "common/base/mem.h"
+
+/* What of a client is counted in the admin process, too, whose clients are operators. */
+static const enum stat_id of_clients[] = { STAT_connections, STAT_websockets, STAT_connections_accepted, STAT_bytes_received,
+	STAT_bytes_sent, STAT_messages_received, STAT_messages_sent, STAT_http_requests, STAT_upgrades, STAT_client_queue_bytes };
+
+static const struct {
+	enum stat_id first;
+	unsigned count;
+} refusals[] = {
+#define LIVE_REFUSAL(stat, count, text) { STAT_##stat, count },
+#include "server/admin/live_refusals.tbl"
+};
+
+/* How much of a rate is that of the last second. */
+static const float FRESH = 0.35F;
+
+struct live_series *live_series_new(const struct stats_map *stats) {
+	struct live_series *s = mem_zalloc(sizeof(*s));
+
+	s->stats = stats;
+	return s;
+}
+
+void live_series_free(struct live_series **s) {
+	mem_free(*s);
+	*s = NULL;
+}
+
+const struct live_second *live_newest(const struct live_series *s) {
+	BUG_ON(s->seconds == 0);
+	return &s->second[(s->seconds - 1) % LIVE_SECONDS];
+}
+
+/* So many seconds before the newest, or the oldest there is. */
+static const struct live_second *before(const struct live_series *s, unsigned seconds) {
+	uint64_t most = (s->seconds < LIVE_SECONDS ? s->seconds : LIVE_SECONDS) - 1;
+
+	return &s->second[(s->seconds - 1 - (seconds < most ? seconds : most)) % LIVE_SECONDS];
+}
+
+/* A counter of a process that died in this moment may be missing from the sums once. */
+static uint64_t difference(uint64_t now, uint64_t then) {
+	return now > then ? now - then : 0;
+}
+
+uint64_t live_now(const struct live_series *s, enum stat_id id) {
+	return live_newest(s)->value[id];
+}
+
+uint64_t live_risen(const struct live_series *s, enum stat_id id, unsigned seconds) {
+	return difference(live_newest(s)->value[id], before(s, seconds)->value[id]);
+}
+
+uint64_t live_restarts_risen(const struct live_series *s, enum process_kind kind, unsigned seconds) {
+	return difference(live_newest(s)->restarts[kind], before(s, seconds)->restarts[kind]);
+}
+
+double live_rate(const struct live_series *s, enum stat_id id) {
+	uint64_t ms = live_newest(s)->now_ms - before(s, LIVE_RATE_S)->now_ms;
+
+	return ms > 0 ? (double)live_risen(s, id, LIVE_RATE_S) * 1000 / (double)ms : 0;
+}
+
+static double refused_rate(const struct live_series *s) {
+	double sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+		for (unsigned k = 0; k < refusals[i].count; k++)
+			sum += live_rate(s, (enum stat_id)(refusals[i].first + k));
+	}
+	return sum;
+}
+
+static void add_point(struct live_series *s, uint64_t wall_ms, uint64_t memory) {
+	struct live_point *p = &s->point[s->points++ % LIVE_POINTS];
+
+	p->wall_ms = wall_ms;
+	p->value[LIVE_connections] = (float)live_now(s, STAT_connections);
+	p->value[LIVE_received] = (float)live_rate(s, STAT_messages_received);
+	p->value[LIVE_sent] = (float)live_rate(s, STAT_messages_sent);
+	p->value[LIVE_bytes_received] = (float)live_rate(s, STAT_bytes_received);
+	p->value[LIVE_bytes_sent] = (float)live_rate(s, STAT_bytes_sent);
+	p->value[LIVE_connects] = (float)live_rate(s, STAT_connections_accepted);
+	p->value[LIVE_refused] = (float)refused_rate(s);
+	p->value[LIVE_memory] = (float)memory;
+	p->value[LIVE_waiting] = (float)live_now(s, STAT_client_queue_bytes);
+}
+
+static float follow(float rate, uint64_t now, uint64_t then, uint64_t ms) {
+	float fresh = (float)difference(now, then) * 1000 / (float)ms;
+	float next = rate + FRESH * (fresh - rate);
+
+	/* Towards nothing it would never come to an end. */
+	return next < 0.01F ? 0 : next;
+}
+
+static void measure_process(struct live_process *p, const struct stats_block *b, uint64_t now_ms) {
+	int pid = atomic_load(&b->kind) != PROCESS_NONE ? atomic_load(&b->pid) : 0;
+	uint64_t received = stat_get(b, STAT_messages_received), sent = stat_get(b, STAT_messages_sent);
+
+	if (pid == 0 || pid != p->pid) {
+		*p = (struct live_process){ .pid = pid };
+	} else if (now_ms > p->now_ms) {
+		p->received_rate = follow(p->received_rate, received, p->received, now_ms - p->now_ms);
+		p->sent_rate = follow(p->sent_rate, sent, p->sent, now_ms - p->now_ms);
+	}
+	p->now_ms = now_ms;
+	p->received = received;
+	p->sent = sent;
+}
+
+bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_ms, uint64_t memory) {
+	struct live_second *second = &s->second[s->seconds++ % LIVE_SECONDS];
+	int blocks = atomic_load(&s->stats->host.blocks_end);
+
+	second->now_ms = now_ms;
+	second->wall_ms = wall_ms;
+	for (int id = 0; id < STAT_COUNT; id++)
+		second->value[id] = stats_sum(s->stats, (enum stat_id)id);
+	for (size_t i = 0; i < ARRAY_LEN(of_clients); i++)
+		second->value[of_clients[i]] -= stat_get(stats_own, of_clients[i]);
+	for (int kind = 0; kind <= PROCESS_ADMIN; kind++)
+		second->restarts[kind] = atomic_load(&s->stats->host.restarts[kind]);
+	for (int i = STATS_RETIRED + 1; i < blocks; i++)
+		measure_process(&s->process[i], &s->stats->block[i], now_ms);
+	if (s->seconds % LIVE_POINT_S != 0)
+		return false;
+	add_point(s, wall_ms, memory);
+	return true;
+}
+
+const struct live_point *live_point_at(const struct live_series *s, size_t i) {
+	uint64_t kept = s->points < LIVE_POINTS ? s->points : LIVE_POINTS;
+
+	return i < kept ? &s->point[(s->points - kept + i) % LIVE_POINTS] : NULL;
+}
+
+const char *live_column_name(enum live_column column) {
+	static const char *const names[] = {
+#define LIVE_COLUMN(name) #name,
+#include "server/admin/live_columns.tbl"
+	};
+
+	return names[column];
+}
