@@ -50,7 +50,7 @@ CFLAGS += -std=c11 $(OPTIMISE) $(HARDENING) $(WARNINGS) $(WERROR)
 LDFLAGS += $(HARDENING_LINK) $(filter -fsanitize% -fprofile-instr%,$(OPTIMISE)) -Wl,--as-needed
 
 COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
-SERVER_DIRS := net http ws auth limits conn hub moderation proto page admin worker master
+SERVER_DIRS := net http ws auth limits conn hub inspect moderation proto page admin worker master
 SERVER_SRC := $(wildcard $(SERVER_DIRS:%=server/%/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/redis/*.c))
 UNIT_SRC := $(wildcard tests/unit/*.c)

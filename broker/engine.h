@@ -78,6 +78,8 @@ struct engine_ops {
 	void (*holder_lost)(struct engine *e, uint64_t holder, uint32_t grace_ms);
 	void (*members)(struct engine *e, struct ticket t, const struct ipc_members *m);
 	void (*channels)(struct engine *e, struct ticket t, const struct ipc_channels *c);
+	/* Answered with channel_list(), after a round over all channels of which each turn does a part. */
+	void (*top_rooms)(struct engine *e, struct ticket t, const struct ipc_top_rooms *m);
 	/* At least every 100 ms, and at the start of every turn: the engine knows no clock of its own. */
 	void (*tick)(struct engine *e, uint64_t now_ms, uint64_t wall_ms);
 	/* At the end of a turn, before the links are flushed. NULL: nothing to do. */

@@ -6,6 +6,7 @@
 #include "broker/history.h"
 #include "broker/idempotency.h"
 #include "broker/presence.h"
+#include "broker/toplist.h"
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
@@ -38,6 +39,7 @@ STATIC_ASSERT(IPC_CHANNEL_MAX <= UINT8_MAX, "name_len");
 
 struct engine {
 	struct engine_limits limits;
+	struct evloop *loop;
 	const struct engine_events *events;
 	void *arg;
 	uint64_t now_ms, wall_ms, swept_ms;
@@ -48,6 +50,7 @@ struct engine {
 	struct history_store moderation;	/* the history of its channel, which no other one drives out */
 	struct presence_store presence;
 	struct idempotency_store keys;
+	struct toplist toplist;
 	size_t users;		/* members of the hubs' own channels */
 };
 
@@ -84,6 +87,8 @@ static struct engine *memory_create(const struct engine_setup *setup, const stru
 	struct engine *e = mem_zalloc(sizeof(*e));
 
 	e->limits = *limits;
+	e->loop = setup->loop;
+	toplist_init(&e->toplist);
 	e->events = events;
 	e->arg = arg;
 	e->now_ms = e->swept_ms = now_ms;
@@ -129,6 +134,18 @@ static bool is_forgettable(const struct channel *ch) {
 	return ch->interest == NULL && ch->presence.count == 0 && ch->history.count == 0 && ch->keys.count == 0;
 }
 
+static struct ipc_channel describe(const struct channel *ch) {
+	return (struct ipc_channel){ channel_name(ch), channel_epoch(ch), ch->top, ch->presence.count };
+}
+
+/* Amid a round for who asks for the largest. */
+static void show(struct engine *e, const struct channel *ch) {
+	struct ipc_channel shown = describe(ch);
+
+	toplist_show(&e->toplist, &shown);
+	e->toplist.left--;
+}
+
 /* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
 static void sweep(struct engine *e, size_t n) {
 	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
@@ -136,6 +153,8 @@ static void sweep(struct engine *e, size_t n) {
 
 		list_remove(&ch->in_sweep);
 		list_add_tail(&e->sweep, &ch->in_sweep);
+		if (e->toplist.left > 0)
+			show(e, ch);
 		if (is_forgettable(ch))
 			channel_free(e, ch);
 	}
@@ -168,6 +187,7 @@ static void memory_destroy(struct engine **engine) {
 		return;
 	*engine = NULL;
 	idempotency_store_fini(&e->keys);
+	toplist_fini(&e->toplist);
 	while (!list_is_empty(&e->sweep))
 		channel_free(e, list_entry(e->sweep.next, struct channel, in_sweep));
 	presence_store_fini(&e->presence);
@@ -461,15 +481,35 @@ static void memory_channels(struct engine *e, struct ticket t, const struct ipc_
 
 	buf_init(&channels, e->limits.reply_max_bytes);
 	for (i = 0; i < count && i < q->limit && channels.max - channels.len > 2 * IPC_CHANNEL_MAX; i++) {
-		const struct channel *ch = found[i];
+		struct ipc_channel ch = describe(found[i]);
 
-		ipc_put_channel(&channels, &(struct ipc_channel){ channel_name(ch), channel_epoch(ch), ch->top, ch->presence.count });
+		ipc_put_channel(&channels, &ch);
 	}
 	list.more = i < count;
 	list.channels = buf_slice(&channels);
 	e->events->channel_list(e->arg, t, &list);
 	buf_fini(&channels);
 	mem_free(found);
+}
+
+static void memory_top_rooms(struct engine *e, struct ticket t, const struct ipc_top_rooms *m) {
+	if (!toplist_ask(&e->toplist, t, m))
+		e->events->channel_list(e->arg, t, &(struct ipc_channel_list){ .result = IPC_UNAVAILABLE });
+}
+
+/* The round is a part of the sweep: each channel has its place in the same row. */
+static void memory_turn_end(struct engine *e) {
+	if (!toplist_is_asked(&e->toplist))
+		return;
+	if (!e->toplist.has_begun) {
+		e->toplist.has_begun = true;
+		e->toplist.left = e->channels.count;
+	}
+	sweep(e, e->toplist.left < TOP_STEP ? e->toplist.left : TOP_STEP);
+	if (e->toplist.left == 0)
+		toplist_answer(&e->toplist, e->events, e->arg, e->limits.reply_max_bytes);
+	if (toplist_is_asked(&e->toplist))
+		evloop_do_not_wait(e->loop);
 }
 
 static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
@@ -505,5 +545,7 @@ const struct engine_ops engine_memory = {
 	.holder_lost = memory_holder_lost,
 	.members = memory_members,
 	.channels = memory_channels,
+	.top_rooms = memory_top_rooms,
 	.tick = memory_tick,
+	.turn_end = memory_turn_end,
 };

@@ -266,6 +266,7 @@ static bool needs_pulse(const struct engine *e) {
 }
 
 static void redis_turn_end(struct engine *e) {
+	hearing_show_some(e);
 	catalogue_send(e);
 	for (size_t i = 0; i < e->shard_count; i++) {
 		struct shard *s = &e->shards[i];
@@ -312,6 +313,7 @@ const struct engine_ops engine_redis = {
 	.holder_lost = redis_holder_lost,
 	.members = questions_members,
 	.channels = catalogue_ask,
+	.top_rooms = hearing_top_rooms,
 	.tick = redis_tick,
 	.turn_end = redis_turn_end,
 	.trouble = redis_trouble,

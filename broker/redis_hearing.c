@@ -42,7 +42,7 @@ struct heard_channel *hearing_find(const struct engine *e, struct slice channel)
 
 /* --- what comes up --- */
 
-static const struct heard_channel *channel_of(struct redis_channel *hearing) {
+static struct heard_channel *channel_of(struct redis_channel *hearing) {
 	return container_of(hearing, struct heard_channel, hearing);
 }
 
@@ -57,18 +57,20 @@ static void on_publication(void *arg, struct redis_channel *hearing, const struc
 }
 
 static void on_joined(void *arg, struct redis_channel *hearing, const struct redis_payload *p) {
-	const struct heard_channel *ch = channel_of(hearing);
+	struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
 	struct ipc_joined joined = { heard_channel_name(ch), p->member, p->data, p->member_count };
 
+	ch->member_count = p->member_count;
 	e->events->joined(e->arg, ch->interest, &joined);
 }
 
 static void on_left(void *arg, struct redis_channel *hearing, const struct redis_payload *p) {
-	const struct heard_channel *ch = channel_of(hearing);
+	struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
 	struct ipc_left left = { heard_channel_name(ch), p->member, p->data, p->member_count };
 
+	ch->member_count = p->member_count;
 	e->events->left(e->arg, ch->interest, &left);
 }
 
@@ -324,6 +326,22 @@ static void on_tops(void *arg, enum redis_outcome outcome, const struct redis_re
 	mem_free(t);
 }
 
+/* The next in its row, which goes to the end of it. */
+static struct heard_channel *next_in_row(struct shard *s) {
+	struct heard_channel *ch = list_entry(s->channels.next, struct heard_channel, in_shard);
+	struct engine *e = s->engine;
+
+	list_remove(&ch->in_shard);
+	list_add_tail(&s->channels, &ch->in_shard);
+	if (e->toplist.left > 0 && s == &e->shards[e->toplist_shard]) {
+		const struct redis_position *at = &ch->hearing.lane[REDIS_LANE_PUBLICATIONS].at;
+
+		toplist_show(&e->toplist, &(struct ipc_channel){ heard_channel_name(ch), slice_text(at->epoch), at->number, ch->member_count });
+		e->toplist.left--;
+	}
+	return ch;
+}
+
 static void ask_tops(struct shard *s) {
 	size_t count = s->channel_count < TOPS_BATCH ? s->channel_count : TOPS_BATCH;
 	struct redis_args *a = &s->engine->args;
@@ -333,10 +351,8 @@ static void ask_tops(struct shard *s) {
 	t->count = count;
 	buf_init(&t->names, TOPS_BATCH * (IPC_CHANNEL_MAX + 1));
 	while (count-- > 0) {
-		struct heard_channel *ch = list_entry(s->channels.next, struct heard_channel, in_shard);
+		const struct heard_channel *ch = next_in_row(s);
 
-		list_remove(&ch->in_shard);
-		list_add_tail(&s->channels, &ch->in_shard);
 		redis_args_keys(a, "mw", heard_channel_name(ch));
 		wire_put_str8(&t->names, heard_channel_name(ch));
 	}
@@ -362,6 +378,36 @@ void hearing_send(struct shard *s) {
 		return;
 	send_fills(s);
 	send_tops(s);
+}
+
+/* --- the largest --- */
+
+void hearing_top_rooms(struct engine *e, struct ticket t, const struct ipc_top_rooms *m) {
+	if (!toplist_ask(&e->toplist, t, m))
+		e->events->channel_list(e->arg, t, &(struct ipc_channel_list){ .result = IPC_UNAVAILABLE });
+}
+
+/* One shard after the other. Channels that go meanwhile make the end of its row come sooner: then some are shown twice. */
+void hearing_show_some(struct engine *e) {
+	size_t room = TOP_STEP;
+
+	if (!toplist_is_asked(&e->toplist))
+		return;
+	if (!e->toplist.has_begun) {
+		e->toplist.has_begun = true;
+		e->toplist_shard = 0;
+		e->toplist.left = e->shards[0].channel_count;
+	}
+	for (; room > 0 && e->toplist.left > 0 && e->shards[e->toplist_shard].channel_count > 0; room--)
+		next_in_row(&e->shards[e->toplist_shard]);
+	if (room > 0 && ++e->toplist_shard < e->shard_count) {
+		e->toplist.left = e->shards[e->toplist_shard].channel_count;
+	} else if (room > 0) {
+		e->toplist.left = e->toplist_shard = 0;
+		toplist_answer(&e->toplist, e->events, e->arg, e->limits.reply_max_bytes);
+	}
+	if (toplist_is_asked(&e->toplist))
+		evloop_do_not_wait(e->loop);
 }
 
 /* --- time --- */
@@ -401,6 +447,7 @@ void hearing_init(struct engine *e) {
 	list_init(&e->lingering);
 	list_init(&e->unconfirmed);
 	list_init(&e->timed);
+	toplist_init(&e->toplist);
 	e->hold = (struct redis_hold){ .ops = &channel_ops, .arg = e, .now_ms = e->now_ms, .wall_ms = e->wall_ms,
 		.bytes_max = HOLD_BYTES_MAX, .channel_bytes_max = HOLD_CHANNEL_BYTES_MAX };
 }
@@ -412,5 +459,6 @@ void hearing_fini(struct engine *e) {
 		while (!list_is_empty(channels))
 			channel_free(e, list_entry(channels->next, struct heard_channel, in_shard));
 	}
+	toplist_fini(&e->toplist);
 	htab_fini(&e->channels);
 }

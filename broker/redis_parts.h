@@ -18,6 +18,7 @@
 #include "broker/redis_presence.h"
 #include "broker/redis_queue.h"
 #include "broker/redis_ring.h"
+#include "broker/toplist.h"
 #include "common/base/htab.h"
 #include "common/base/list.h"
 
@@ -74,6 +75,8 @@ struct engine {
 	struct list questions;	/* struct question, unanswered, deadlines rising */
 	struct list late_questions;	/* struct question: answered by the deadline, under way */
 	struct list catalogues;	/* struct catalogue, deadlines rising */
+	struct toplist toplist;
+	size_t toplist_shard;	/* whose channels are shown now */
 	char trouble[SERVER_NAME_MAX + 200];
 };
 
@@ -91,6 +94,7 @@ struct heard_channel {
 	struct redis_channel hearing;
 	void *interest;	/* of the router; NULL while it lingers */
 	uint64_t since_ms;	/* without interest; before that: subscribed */
+	uint32_t member_count;	/* in the cluster, as last heard */
 	uint8_t name_len;
 	uint8_t name[];
 };
@@ -121,6 +125,10 @@ void hearing_on_generation(struct shard *s);
 /* Something has been done to the channel: looks what it needs now. */
 void hearing_attend(struct heard_channel *ch);
 void hearing_tick(struct engine *e);
+/* Which of the channels that this host hears have most members. */
+void hearing_top_rooms(struct engine *e, struct ticket t, const struct ipc_top_rooms *m);
+/* At the end of a turn: a part of the round for that. */
+void hearing_show_some(struct engine *e);
 /* At the end of a turn: asks for what channels need. */
 void hearing_send(struct shard *s);
 bool hearing_needs_pulse(const struct engine *e);

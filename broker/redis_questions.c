@@ -124,6 +124,13 @@ static void take_publications(struct question *q, const struct redis_reply *repl
 		buf_reset(&q->publications);
 }
 
+static void note_member_count(const struct question *q) {
+	struct heard_channel *ch = hearing_find(q->engine, channel_of(q));
+
+	if (ch != NULL)
+		ch->member_count = q->snapshot.member_count;
+}
+
 /* {epoch, offset, flags, {payload..}, life, event number, member count, {number, member, info, ..}} */
 static bool take_read(struct question *q, const struct redis_reply *reply) {
 	struct redis_position *top = q->fence.top;
@@ -146,6 +153,7 @@ static bool take_read(struct question *q, const struct redis_reply *reply) {
 	q->snapshot.publications = buf_slice(&q->publications);
 	q->snapshot.member_count = (uint32_t)redis_reply_number(redis_reply_at(reply, 6));
 	q->snapshot.members = buf_slice(&q->members);
+	note_member_count(q);
 	return true;
 }
 

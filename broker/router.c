@@ -1,6 +1,7 @@
 /* router - which link wants what of which channel, and the way of the engine's results and events to the links */
 #include "broker/router.h"
 
+#include "broker/inspection.h"
 #include "common/base/htab.h"
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
@@ -14,7 +15,8 @@ struct router {
 	struct htab routes, links;
 	uint32_t crash_grace_ms;
 	size_t data_max_bytes;
-	uint64_t state_checked_ms;
+	struct inspections inspections;
+	uint64_t now_ms, state_checked_ms;
 	struct rcbuf *state;	/* owned; what the admin process knows of the engine, encoded; NULL before the first */
 };
 
@@ -137,6 +139,11 @@ static void on_channel_list(void *arg, struct ticket t, struct ipc_channel_list 
 	send_answer(arg, t, IPC_channel_list, list);
 }
 
+static void on_inspection(struct ticket t, struct ipc_inspection *answer, void *arg) {
+	answer->request = t.request;
+	send_answer(arg, t, IPC_inspection, answer);
+}
+
 static const struct engine_events events = {
 	.publication = on_publication,
 	.published = on_published,
@@ -189,7 +196,9 @@ void router_on_open(struct router *r, struct link *l) {
 }
 
 void router_tick(struct router *r, uint64_t now_ms, uint64_t wall_ms) {
+	r->now_ms = now_ms;
 	r->ops->tick(r->engine, now_ms, wall_ms);
+	inspections_tick(&r->inspections, now_ms);
 	if (now_ms < r->state_checked_ms + STATE_CHECK_MS)
 		return;
 	r->state_checked_ms = now_ms;
@@ -208,6 +217,8 @@ struct router *router_new(const struct engine_ops *ops, const struct engine_setu
 	r->ops = ops;
 	r->crash_grace_ms = crash_grace_ms;
 	r->data_max_bytes = setup->limits.reply_max_bytes;
+	r->now_ms = now_ms;
+	inspections_init(&r->inspections, setup->limits.reply_max_bytes, on_inspection, r);
 	htab_init(&r->routes, route_key);
 	htab_init(&r->links, link_key);
 	r->engine = ops->create(setup, &events, r, now_ms, wall_ms);
@@ -224,6 +235,7 @@ void router_free(struct router **r) {
 	BUG_ON((*r)->links.count > 0 || (*r)->routes.count > 0);
 	if ((*r)->engine != NULL)
 		(*r)->ops->destroy(&(*r)->engine);
+	inspections_fini(&(*r)->inspections);
 	htab_fini(&(*r)->routes);
 	htab_fini(&(*r)->links);
 	rcbuf_unref(&(*r)->state);
@@ -302,6 +314,7 @@ void router_remove_link(struct router *r, struct link *l) {
 		interest_remove(r, list_entry(link->interests.next, struct interest, in_link));
 	htab_remove(&r->links, &link->node);
 	mem_free(link);
+	inspections_forget(&r->inspections, link_id(l));
 	r->ops->holder_lost(r->engine, link_id(l), r->crash_grace_ms);
 }
 
@@ -352,6 +365,44 @@ static void do_channels(struct router *r, struct link *l, const union ipc_any *m
 	r->ops->channels(r->engine, (struct ticket){ link_id(l), m->channels.request }, &m->channels);
 }
 
+static void do_top_rooms(struct router *r, struct link *l, const union ipc_any *m) {
+	r->ops->top_rooms(r->engine, (struct ticket){ link_id(l), m->top_rooms.request }, &m->top_rooms);
+}
+
+/* To all workers that are there. */
+static void do_inspect(struct router *r, struct link *l, const union ipc_any *m) {
+	struct ticket t = { link_id(l), m->inspect.request };
+	struct ipc_inspect question = m->inspect;
+	struct ipc_encoded encoded;
+	struct inspection *i;
+
+	if (link_role(l) != PROCESS_ADMIN || m->inspect.match >= IPC_MATCHES || m->inspect.act >= IPC_ACTS) {
+		link_lose_bad(l, "it asked for what only an admin process may, or nobody can");
+		return;
+	}
+	i = inspections_begin(&r->inspections, t, r->links.count, r->now_ms);
+	if (i == NULL) {
+		on_inspection(t, &(struct ipc_inspection){ .result = IPC_UNAVAILABLE }, r);
+		return;
+	}
+	question.request = inspection_number(i);
+	encoded = ipc_encode_shared(IPC_inspect, &question);
+	for (struct htab_node *n = htab_next(&r->links, NULL); n != NULL && encoded.head != NULL; n = htab_next(&r->links, n)) {
+		const struct routed_link *to = htab_entry(n, struct routed_link, node);
+
+		if (!link_has_said_hello(to->link) || link_role(to->link) != PROCESS_WORKER || link_is_lost(to->link))
+			continue;
+		inspection_await(i, to->id);
+		link_send_shared(to->link, &encoded);
+	}
+	ipc_encoded_drop(&encoded);
+	inspections_asked(&r->inspections, i);
+}
+
+static void do_inspected(struct router *r, struct link *l, const union ipc_any *m) {
+	inspections_take(&r->inspections, link_id(l), &m->inspected);
+}
+
 #define NO_CHANNEL SIZE_MAX
 
 static const struct {
@@ -366,6 +417,9 @@ static const struct {
 	[IPC_member_remove] = { do_member_remove, offsetof(union ipc_any, member_remove.channel) },
 	[IPC_members] = { do_members, offsetof(union ipc_any, members.channel) },
 	[IPC_channels] = { do_channels, NO_CHANNEL },
+	[IPC_top_rooms] = { do_top_rooms, NO_CHANNEL },
+	[IPC_inspect] = { do_inspect, NO_CHANNEL },
+	[IPC_inspected] = { do_inspected, NO_CHANNEL },
 };
 
 void router_on_message(struct router *r, struct link *l, enum ipc_type type, const union ipc_any *message) {

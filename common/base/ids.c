@@ -24,3 +24,15 @@ void id_text(const struct id_source *s, uint64_t id, char out[ID_TEXT_LEN + 1]) 
 	}
 	base64url_encode(slice_of(bytes, sizeof(bytes)), out);
 }
+
+bool id_parse(const struct id_source *s, struct slice text, uint64_t *id) {
+	uint8_t bytes[ID_TEXT_LEN * 3 / 4];
+	size_t len;
+
+	if (text.len != ID_TEXT_LEN || !base64url_decode(text, bytes, &len) || memcmp(bytes, s->prefix, sizeof(s->prefix)) != 0)
+		return false;
+	*id = 0;
+	for (size_t i = sizeof(s->prefix); i < len; i++)
+		*id = *id << 8 | bytes[i];
+	return true;
+}

@@ -22,5 +22,7 @@ static inline uint64_t id_next(struct id_source *s) {
 	return s->next++;
 }
 void id_text(const struct id_source *s, uint64_t id, char out[ID_TEXT_LEN + 1]);
+/* False: it is no id, or another source's. */
+bool id_parse(const struct id_source *s, struct slice text, uint64_t *id) MUST_CHECK;
 
 #endif

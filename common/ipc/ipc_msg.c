@@ -253,6 +253,18 @@ void ipc_put_channel(struct buf *b, const struct ipc_channel *c) {
 	wire_put_u32(b, c->member_count);
 }
 
+void ipc_put_connection(struct buf *b, const struct ipc_connection *c) {
+	wire_put_str16(b, c->id);
+	wire_put_str16(b, c->user);
+	wire_put_str16(b, c->address);
+	wire_put_str16(b, c->protocol);
+	wire_put_u64(b, c->since_ms);
+	wire_put_u64(b, c->queued_bytes);
+	wire_put_u32(b, c->slot);
+	wire_put_u32(b, c->rooms);
+	wire_put_u32(b, c->stuck_ms);
+}
+
 /* *rest moves on only over a record that is whole. */
 static bool next_done(struct slice *rest, const struct wire_reader *r) {
 	if (r->failed)
@@ -289,5 +301,20 @@ bool ipc_next_channel(struct slice *rest, struct ipc_channel *out) {
 	out->epoch = wire_get_str16(&r);
 	out->offset = wire_get_u64(&r);
 	out->member_count = wire_get_u32(&r);
+	return next_done(rest, &r);
+}
+
+bool ipc_next_connection(struct slice *rest, struct ipc_connection *out) {
+	struct wire_reader r = wire_reader_of(*rest);
+
+	out->id = wire_get_str16(&r);
+	out->user = wire_get_str16(&r);
+	out->address = wire_get_str16(&r);
+	out->protocol = wire_get_str16(&r);
+	out->since_ms = wire_get_u64(&r);
+	out->queued_bytes = wire_get_u64(&r);
+	out->slot = wire_get_u32(&r);
+	out->rooms = wire_get_u32(&r);
+	out->stuck_ms = wire_get_u32(&r);
 	return next_done(rest, &r);
 }

@@ -10,7 +10,7 @@
 #include "common/base/rcbuf.h"
 #include "common/base/wire.h"
 
-enum { IPC_VERSION = 3, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
+enum { IPC_VERSION = 4, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MAX = 255 };
 
 /* The channel by which workers learn what moderators have ordered. Its history says what is in force, so it is kept as long as that can be. */
 #define IPC_MODERATION_CHANNEL "$moderation"
@@ -46,6 +46,22 @@ enum ipc_flags {
 	IPC_BEFORE = 1 << 2,		/* history */
 	IPC_NO_HISTORY = 1 << 3,	/* publish: counted, delivered, not kept */
 	IPC_RESYNC = 1 << 4,		/* member_add: not an arrival, said again after a link loss; nobody is told */
+};
+
+/* Which connections are meant. */
+enum ipc_match {
+	IPC_MATCH_ID = 0,	/* subject: as it stands in the log */
+	IPC_MATCH_USER,		/* a user id */
+	IPC_MATCH_ADDRESS,	/* an address, or a network as ADDRESS/BITS */
+	IPC_MATCH_SLOWEST,	/* those for whom most bytes wait; subject: empty */
+	IPC_MATCHES,
+};
+
+enum ipc_act {
+	IPC_ACT_NONE = 0,	/* they are listed */
+	IPC_ACT_CLOSE,		/* with code and reason */
+	IPC_ACT_TELL,		/* data, JSON, is sent to them */
+	IPC_ACTS,
 };
 
 enum ipc_snapshot_flags {
@@ -116,12 +132,23 @@ struct ipc_channel {
 	uint32_t member_count;
 };
 
+struct ipc_connection {
+	struct slice id, user, address, protocol;
+	uint64_t since_ms;	/* wall clock */
+	uint64_t queued_bytes;	/* wait for it in its worker */
+	uint32_t slot;		/* of the worker */
+	uint32_t rooms;		/* and channels that it is in */
+	uint32_t stuck_ms;	/* for so long its socket has taken nothing */
+};
+
 void ipc_put_publication(struct buf *b, const struct ipc_publication *p);
 void ipc_put_member(struct buf *b, const struct ipc_member *m);
 void ipc_put_channel(struct buf *b, const struct ipc_channel *c);
+void ipc_put_connection(struct buf *b, const struct ipc_connection *c);
 /* Cuts one off the front of *rest; false at the end and when it cannot be read (then rest->len > 0). */
 bool ipc_next_publication(struct slice *rest, struct ipc_publication *out);
 bool ipc_next_member(struct slice *rest, struct ipc_member *out);
 bool ipc_next_channel(struct slice *rest, struct ipc_channel *out);
+bool ipc_next_connection(struct slice *rest, struct ipc_connection *out);
 
 #endif

@@ -19,6 +19,10 @@ static const struct admin_route routes[] = {
 	{ HTTP_POST, "/api/kick", ADMIT_TOKEN, api_kick },
 	{ HTTP_POST, "/api/ban", ADMIT_TOKEN, api_ban },
 	{ HTTP_POST, "/api/mute", ADMIT_TOKEN, api_mute },
+	{ HTTP_GET, "/api/connections", ADMIT_TOKEN, api_connections },
+	{ HTTP_POST, "/api/disconnect", ADMIT_TOKEN, api_disconnect },
+	{ HTTP_POST, "/api/message", ADMIT_TOKEN, api_message },
+	{ HTTP_GET, "/api/rooms", ADMIT_TOKEN, api_rooms },
 };
 
 struct admin *admin_of(struct conn *c) {

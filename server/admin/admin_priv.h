@@ -37,6 +37,12 @@ json_t *api_parse_body(struct conn *c, struct slice body);
 struct slice api_text_of(const json_t *string);
 /* The idempotency_key, borrowed; empty: none. False, after a refusal, when it is not a string of a fair length. */
 bool api_read_key(struct conn *c, const json_t *json, struct slice *key);
+/* False, after a refusal: missing, or too long. Borrowed from the body, as it stands there. */
+bool api_read_data(struct conn *c, struct slice body, struct slice *data);
+/* Of the query. False, after a refusal. Missing: empty. */
+bool api_query_text(struct conn *c, const struct http_request *r, const char *name, char *out, size_t out_size);
+/* The same. Missing: `value` stays. */
+bool api_query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value);
 /* Everything that makes two calls the same publication. */
 void api_hash_key(struct slice key, struct slice channel, uint8_t out[IPC_KEY_BYTES]);
 /* Returns owned. */
@@ -49,6 +55,13 @@ enum admin_admission {
 	ADMIT_PAGE,	/* the same of the status page's WebSocket: it may have our own Origin, and the token in another place */
 	ADMIT_FILE,	/* the same of the status page's files, but no token: they say nothing of this server */
 };
+
+/* --- of connections and rooms, for whoever shows them; owned by the caller --- */
+
+/* Records of a hub_inspection: `limit` at most, those for whom most waits first (is_slowest), or those who came first. */
+json_t *api_connections_json(struct slice records, size_t limit, bool is_slowest);
+/* Of hub_top_rooms(), in its order. */
+json_t *api_rooms_json(struct slice channels);
 
 struct admin_route {
 	enum http_method method;
@@ -74,5 +87,9 @@ void api_presence(struct conn *c, const struct http_request *r, struct slice bod
 void api_kick(struct conn *c, const struct http_request *r, struct slice body);
 void api_ban(struct conn *c, const struct http_request *r, struct slice body);
 void api_mute(struct conn *c, const struct http_request *r, struct slice body);
+void api_connections(struct conn *c, const struct http_request *r, struct slice body);
+void api_disconnect(struct conn *c, const struct http_request *r, struct slice body);
+void api_message(struct conn *c, const struct http_request *r, struct slice body);
+void api_rooms(struct conn *c, const struct http_request *r, struct slice body);
 
 #endif

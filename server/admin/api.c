@@ -77,8 +77,7 @@ bool api_read_key(struct conn *c, const json_t *json, struct slice *key) {
 	return true;
 }
 
-/* False, after a refusal. Borrowed from the body, as it stands there. */
-static bool read_data(struct conn *c, struct slice body, struct slice *data) {
+bool api_read_data(struct conn *c, struct slice body, struct slice *data) {
 	if (!json_raw_member(body, "data", data))
 		conn_refuse(c, 400, "data is missing", NULL);
 	else if (data->len > (size_t)admin_of(c)->config->max_message_bytes)
@@ -142,7 +141,7 @@ void api_publish(struct conn *c, const struct http_request *r, struct slice body
 		return;
 	if (!is_channel(json_object_get(json, "channel")))
 		conn_refuse(c, 400, "channel is missing, or not a channel's name", NULL);
-	else if (read_data(c, body, &data) && api_read_key(c, json, &key))
+	else if (api_read_data(c, body, &data) && api_read_key(c, json, &key))
 		publish(admin_call_new(c), api_text_of(json_object_get(json, "channel")), key, data, on_published, NULL);
 	json_decref(json);
 }
@@ -201,15 +200,14 @@ void api_broadcast(struct conn *c, const struct http_request *r, struct slice bo
 		return;
 	if (!are_channels(json_object_get(json, "channels")))
 		conn_refuse(c, 400, "channels is not a list of 1 to 1000 names of channels, each once", NULL);
-	else if (read_data(c, body, &data) && api_read_key(c, json, &key))
+	else if (api_read_data(c, body, &data) && api_read_key(c, json, &key))
 		broadcast(c, json_object_get(json, "channels"), key, data);
 	json_decref(json);
 }
 
 /* --- channels, history, presence --- */
 
-/* False, after a refusal. Missing: empty. */
-static bool query_text(struct conn *c, const struct http_request *r, const char *name, char *out, size_t out_size) {
+bool api_query_text(struct conn *c, const struct http_request *r, const char *name, char *out, size_t out_size) {
 	char sentence[128];
 
 	if (http_query_find(r->query, name, out, out_size) || !http_query_has(r->query, name))
@@ -219,8 +217,7 @@ static bool query_text(struct conn *c, const struct http_request *r, const char 
 	return false;
 }
 
-/* The same. Missing: `value` stays. */
-static bool query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value) {
+bool api_query_number(struct conn *c, const struct http_request *r, const char *name, uint64_t max, uint64_t *value) {
 	char text[32], sentence[128];
 
 	if (!http_query_has(r->query, name))
@@ -233,7 +230,7 @@ static bool query_number(struct conn *c, const struct http_request *r, const cha
 }
 
 static bool query_channel(struct conn *c, const struct http_request *r, char out[IPC_CHANNEL_MAX + 1]) {
-	if (!query_text(c, r, "channel", out, IPC_CHANNEL_MAX + 1))
+	if (!api_query_text(c, r, "channel", out, IPC_CHANNEL_MAX + 1))
 		return false;
 	if (out[0] != '\0')
 		return true;
@@ -268,8 +265,8 @@ void api_channels(struct conn *c, const struct http_request *r, struct slice bod
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_number(c, r, "limit", API_LIMIT_MAX, &limit) || !query_text(c, r, "prefix", prefix, sizeof(prefix)) ||
-	    !query_text(c, r, "after", after, sizeof(after)))
+	if (!api_query_number(c, r, "limit", API_LIMIT_MAX, &limit) || !api_query_text(c, r, "prefix", prefix, sizeof(prefix)) ||
+	    !api_query_text(c, r, "after", after, sizeof(after)))
 		return;
 	hub_channel_list(&admin_call_new(c)->client, slice_text(prefix), slice_text(after), (uint32_t)limit, on_channels, NULL);
 }
@@ -339,14 +336,14 @@ void api_history(struct conn *c, const struct http_request *r, struct slice body
 	bool is_since = http_query_has(r->query, "epoch");
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
-	    !query_text(c, r, "epoch", position.epoch, sizeof(position.epoch)))
+	if (!query_channel(c, r, channel) || !api_query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !api_query_text(c, r, "epoch", position.epoch, sizeof(position.epoch)))
 		return;
 	if (is_since != http_query_has(r->query, "offset")) {
 		conn_refuse(c, 400, "epoch and offset belong together", NULL);
 		return;
 	}
-	if (!query_number(c, r, is_since ? "offset" : "before", INT64_MAX, &offset))
+	if (!api_query_number(c, r, is_since ? "offset" : "before", INT64_MAX, &offset))
 		return;
 	position.offset = offset;
 	hub_history(&admin_call_new(c)->client, slice_text(channel), is_since ? IPC_SINCE : IPC_BEFORE, &position, (uint32_t)limit,
@@ -400,8 +397,8 @@ void api_presence(struct conn *c, const struct http_request *r, struct slice bod
 	uint64_t limit = API_LIMIT_DEFAULT;
 
 	(void)body;
-	if (!query_channel(c, r, channel) || !query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
-	    !query_text(c, r, "after", after, sizeof(after)))
+	if (!query_channel(c, r, channel) || !api_query_number(c, r, "limit", API_LIMIT_MAX, &limit) ||
+	    !api_query_text(c, r, "after", after, sizeof(after)))
 		return;
 	if (after[0] != '\0' && !cursor_parse(slice_text(after), &cursor)) {
 		conn_refuse(c, 400, "after is not the next of another answer", NULL);

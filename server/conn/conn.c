@@ -186,7 +186,8 @@ void conn_set_reason(struct conn *c, enum close_reason reason, const char *detai
 /* Cut off by the server, the client will be back at once; by its own doing, perhaps not. */
 static bool is_by_server(enum close_reason reason) {
 	return reason == CLOSE_going_away || reason == CLOSE_slow_client || reason == CLOSE_send_timeout ||
-	    reason == CLOSE_internal_error || reason == CLOSE_token_expired || reason == CLOSE_memory_pressure;
+	    reason == CLOSE_internal_error || reason == CLOSE_token_expired || reason == CLOSE_memory_pressure ||
+	    reason == CLOSE_disconnected;
 }
 
 void conn_leave(struct conn *c) {
@@ -232,8 +233,7 @@ void conn_linger(struct conn *c) {
 }
 
 /* The peer's close frame is waited for, unless its frames cannot be read any more. */
-static void close_open(struct conn *c, enum close_reason reason, const char *detail) {
-	uint16_t code = close_reason_code(reason);
+static void close_open(struct conn *c, enum close_reason reason, uint16_t code, const char *detail) {
 	char text[2 * CONN_DETAIL_MAX];
 
 	if (reason == CLOSE_slow_client || reason == CLOSE_ping_timeout || reason == CLOSE_memory_pressure)
@@ -259,9 +259,13 @@ static void close_open(struct conn *c, enum close_reason reason, const char *det
 }
 
 void conn_close(struct conn *c, enum close_reason reason, const char *detail) {
-	if (c->reason != CLOSE_NONE || c->state >= CONN_LINGER)
+	conn_close_with(c, reason, close_reason_code(reason), detail);
+}
+
+void conn_close_with(struct conn *c, enum close_reason reason, uint16_t code, const char *detail) {
+	if (conn_is_ending(c))
 		return;
-	if (c->state != CONN_OPEN || close_reason_code(reason) == 0) {
+	if (c->state != CONN_OPEN || code == 0) {
 		conn_end(c, reason, detail);
 		return;
 	}
@@ -269,7 +273,7 @@ void conn_close(struct conn *c, enum close_reason reason, const char *detail) {
 	/* Before the close frame, because whoever uses it may have messages gathered for it that go out first. */
 	conn_leave(c);
 	if (c->state == CONN_OPEN)
-		close_open(c, reason, detail);
+		close_open(c, reason, code, detail);
 }
 
 void conn_free(struct conn *c) {
@@ -289,6 +293,10 @@ void conn_free(struct conn *c) {
 
 bool conn_is_open(const struct conn *c) {
 	return c->state == CONN_OPEN && c->reason == CLOSE_NONE;
+}
+
+bool conn_is_ending(const struct conn *c) {
+	return c->reason != CLOSE_NONE || c->state >= CONN_LINGER;
 }
 
 uint64_t conn_age_ms(const struct conn *c) {

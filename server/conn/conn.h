@@ -14,6 +14,7 @@
 #define SERVER_CONN_CONN_H
 
 #include "common/base/ids.h"
+#include "common/base/list.h"
 #include "common/base/wheel.h"
 #include "common/svc/evloop.h"
 #include "common/svc/memory_watch.h"
@@ -37,6 +38,8 @@ enum close_reason {
 };
 
 const char *close_reason_name(enum close_reason r);
+/* Of its close frame; 0: it has none. */
+uint16_t close_reason_code(enum close_reason r);
 
 /* What a front end gives to a connection that it upgrades. Static const; every slot filled but the last. */
 struct conn_ops {
@@ -55,6 +58,10 @@ struct conn_ops {
 	void (*on_closed)(struct conn *c, bool by_server);
 	/* Who the client has said to be, where no token says it; empty, or NULL: nobody. */
 	struct slice (*user_id)(const struct conn *c);
+	/* Rooms and channels that it is in; NULL: there are none. */
+	uint32_t (*room_count)(const struct conn *c);
+	/* The operator has something for this client alone: JSON. NULL: it cannot be told. */
+	void (*on_told)(struct conn *c, struct slice json);
 };
 
 /* What a process gives to all its connections. */
@@ -101,6 +108,24 @@ void conns_refuse_new(struct conns *cs, bool is_refusing);
 typedef enum close_reason (*conn_judge_fn)(const struct conn *c, void *arg, const char **detail);
 /* Looks at all WebSockets. */
 void conns_review(struct conns *cs, conn_judge_fn judge, void *arg);
+
+/* A walk over all connections that are there when it begins, some at a time: others may come and go between the steps. Embedded by its
+ * user. */
+struct conns_walk {
+	struct list in_conns;
+	struct conns *conns;	/* NULL: there is none under way */
+	struct list *at;	/* who is next */
+	size_t left;		/* so many, and it is over */
+};
+/* It may end the connection. */
+typedef void (*conn_visit_fn)(struct conn *c, void *arg);
+void conns_walk_begin(struct conns *cs, struct conns_walk *w);
+/* The next n. False: it is over, and has been ended. */
+bool conns_walk_step(struct conns_walk *w, size_t n, conn_visit_fn visit, void *arg);
+/* May be called twice, and on a zeroed one. Before the connections are freed. */
+void conns_walk_end(struct conns_walk *w);
+/* The number of the connection with this id (conn_number); false: it is not of this process. */
+bool conns_parse_id(const struct conns *cs, struct slice id, uint64_t *number) MUST_CHECK;
 void *conns_arg(const struct conns *cs);
 struct evloop *conns_loop(const struct conns *cs);
 struct id_source *conns_ids(struct conns *cs);
@@ -175,8 +200,26 @@ void conn_send_frames(struct conn *c, struct rcbuf *frames, struct rcbuf *payloa
 struct rcbuf *conn_take_message(struct conn *c) MUST_CHECK;
 /* detail: further words for close frame and log, or NULL. A close frame is sent if the table has a code. */
 void conn_close(struct conn *c, enum close_reason reason, const char *detail);
+/* The same with another code than the table's. */
+void conn_close_with(struct conn *c, enum close_reason reason, uint16_t code, const char *detail);
+/* The operator's JSON for this client. False: it is no WebSocket, is being closed, or cannot be told. */
+bool conn_tell(struct conn *c, struct slice json);
+
+/* What an operator asks about it; borrowed until the end of the turn. */
+struct conn_facts {
+	const char *protocol;	/* of its front end; "http": it is no WebSocket yet */
+	struct slice user;	/* empty: nobody's */
+	uint64_t since_ms;	/* wall clock */
+	size_t queued_bytes;
+	uint32_t rooms;
+	uint32_t stuck_ms;	/* for so long its socket has taken nothing */
+};
+void conn_facts(const struct conn *c, struct conn_facts *out);
+size_t conn_queued_bytes(const struct conn *c);
 
 bool conn_is_open(const struct conn *c);
+/* It has a reason to end, or only its last bytes are waited for. */
+bool conn_is_ending(const struct conn *c);
 void *conn_user(const struct conn *c);
 void conn_set_user(struct conn *c, void *user);
 struct conns *conn_conns(const struct conn *c);

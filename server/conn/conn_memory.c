@@ -99,13 +99,11 @@ static void let_go(struct conn *c) {
 
 static void walk_begin(struct conns *cs, enum conn_memory_walk walk) {
 	cs->memory.walk = walk;
-	cs->memory.at = cs->all.next;
-	/* Who comes meanwhile is not waited for. */
-	cs->memory.left = cs->count;
+	conns_walk_begin(cs, &cs->memory.steps);
 	evloop_timer_start(&cs->memory.timer, 0);
 }
 
-static void measure(struct conn *c) {
+static void measure(struct conn *c, void *unused UNUSED) {
 	struct conn_memory *m = &c->cs->memory;
 	size_t held = held_by(c);
 
@@ -119,7 +117,7 @@ static void take_off(uint64_t *from, uint64_t n) {
 	*from -= n < *from ? n : *from;
 }
 
-static void free_if_heavy(struct conn *c) {
+static void free_if_heavy(struct conn *c, void *unused UNUSED) {
 	struct conn_memory *m = &c->cs->memory;
 	size_t held = held_by(c);
 	unsigned class = class_of(weight_of(c, held));
@@ -182,29 +180,12 @@ static void on_step(void *arg) {
 	struct conns *cs = arg;
 	struct conn_memory *m = &cs->memory;
 
-	for (int i = 0; i < STEP && m->left > 0 && m->at != &cs->all; i++) {
-		struct conn *c = list_entry(m->at, struct conn, link);
-
-		m->at = m->at->next;
-		m->left--;
-		if (m->walk == WALK_MEASURE)
-			measure(c);
-		else
-			free_if_heavy(c);
-	}
-	if (m->left > 0 && m->at != &cs->all)
+	if (conns_walk_step(&m->steps, STEP, m->walk == WALK_MEASURE ? measure : free_if_heavy, NULL))
 		evloop_timer_start(&m->timer, 0);
 	else if (m->walk == WALK_MEASURE)
 		measured(cs);
 	else
 		walk_end(cs);
-}
-
-void conn_memory_pass(struct conn *c) {
-	struct conn_memory *m = &c->cs->memory;
-
-	if (m->walk != WALK_NONE && m->at == &c->link)
-		m->at = m->at->next;
 }
 
 /* --- looking --- */
@@ -312,4 +293,5 @@ void conn_memory_init(struct conns *cs) {
 
 void conn_memory_fini(struct conns *cs) {
 	evloop_timer_stop(&cs->memory.timer);
+	conns_walk_end(&cs->memory.steps);
 }

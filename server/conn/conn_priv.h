@@ -11,6 +11,7 @@
  * conn_grant.c whose it is, and how long
  * conn_limits.c  what its client may take, and the refusals
  * conn_memory.c  who is let go, and not let in, when memory is short
+ * conn_walk.c  looking at all of them in steps, and what there is to see
  * conn_log.c   its lines in the log
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
@@ -132,8 +133,7 @@ struct conn_memory {
 	uint64_t to_free_lightest;	/* ... and by the lightest of those who go */
 	bool is_main;			/* this process holds most */
 	enum conn_memory_walk walk;
-	struct list *at;		/* who is next in conns.all */
-	size_t left;			/* so many, and the walk is over */
+	struct conns_walk steps;	/* of it */
 	uint64_t held;			/* by those met who are worth it ... */
 	uint64_t held_by_class[CONN_MEMORY_CLASSES]; /* ... by how much they weigh */
 	unsigned lightest;		/* class that is let go */
@@ -150,6 +150,7 @@ struct conns {
 	struct evloop_timer resume_timer;
 	struct evloop_timer drain_timer;
 	struct list all, dead;
+	struct list walks;		/* struct conns_walk */
 	struct list due;		/* deadlines that the wheel has met */
 	struct conn **flush;		/* to be sent to at the end of the turn */
 	size_t flush_count, flush_room;
@@ -275,13 +276,14 @@ bool conn_memory_tick(struct conns *cs);
 /* End of a turn. */
 void conn_memory_count(struct conns *cs);
 bool conn_memory_is_short(struct conns *cs);
-/* The connection leaves its place in conns.all. */
-void conn_memory_pass(struct conn *c);
+
+/* --- conn_walk.c --- */
+/* The connection leaves its place in conns.all: whoever walks there goes on behind it. */
+void conns_walks_pass(struct conn *c);
 
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */
 void conn_log_end(const struct conn *c);
-uint16_t close_reason_code(enum close_reason r);
 const char *close_reason_text(enum close_reason r);
 
 /* Memory for what came from it by halves. */

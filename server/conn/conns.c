@@ -104,7 +104,7 @@ static void on_drain_step(void *arg) {
 		struct conn *c = list_entry(cs->all.next, struct conn, link);
 
 		cs->drain_done++;
-		conn_memory_pass(c);
+		conns_walks_pass(c);
 		list_remove(&c->link);
 		list_add_tail(&cs->all, &c->link);
 		drain_one(c);
@@ -193,6 +193,7 @@ struct conns *conns_new(struct evloop *loop, const struct conn_settings *setting
 	list_init(&cs->all);
 	list_init(&cs->dead);
 	list_init(&cs->due);
+	list_init(&cs->walks);
 	evloop_timer_init(loop, &cs->tick, on_tick, cs);
 	evloop_timer_init(loop, &cs->resume_timer, on_resume, cs);
 	evloop_timer_init(loop, &cs->drain_timer, on_drain_step, cs);
@@ -293,7 +294,7 @@ void conn_accept_proxy(struct conns *cs, int fd, const struct sock_peer *peer, s
 }
 
 void conns_remove(struct conn *c) {
-	conn_memory_pass(c);
+	conns_walks_pass(c);
 	list_remove(&c->link);
 	list_add_tail(&c->cs->dead, &c->link);
 	c->cs->count--;

@@ -167,7 +167,10 @@ static enum ipc_type answer_type_of(enum ipc_type question) {
 	case IPC_members:
 		return IPC_member_list;
 	case IPC_channels:
+	case IPC_top_rooms:
 		return IPC_channel_list;
+	case IPC_inspect:
+		return IPC_inspection;
 	default:
 		return IPC_NONE;
 	}
@@ -217,6 +220,7 @@ static void bus_on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const 
 		case IPC_joined:
 		case IPC_left:
 		case IPC_engine_state:
+		case IPC_inspect:
 			b->ops->on_message(type, message, b->arg);
 			return;
 		case IPC_snapshot:
@@ -233,6 +237,9 @@ static void bus_on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const 
 			return;
 		case IPC_channel_list:
 			bus_on_answer(b, type, message->channel_list.request, message);
+			return;
+		case IPC_inspection:
+			bus_on_answer(b, type, message->inspection.request, message);
 			return;
 		default:
 			break;
@@ -429,7 +436,8 @@ void bus_ask(struct bus *b, struct bus_request *r, enum ipc_type type, void *mes
 }
 STATIC_ASSERT(offsetof(struct ipc_subscribe, request) == 0 && offsetof(struct ipc_history, request) == 0 &&
 	offsetof(struct ipc_publish, request) == 0 && offsetof(struct ipc_member_add, request) == 0 &&
-	offsetof(struct ipc_members, request) == 0 && offsetof(struct ipc_channels, request) == 0,
+	offsetof(struct ipc_members, request) == 0 && offsetof(struct ipc_channels, request) == 0 &&
+	offsetof(struct ipc_inspect, request) == 0 && offsetof(struct ipc_top_rooms, request) == 0,
     "bus_ask() writes the id there");
 
 void bus_forget(struct bus *b, struct bus_request *r) {

@@ -53,7 +53,7 @@ struct bus_ops {
 	void (*on_up)(void *arg);
 	/* The link was up and is gone; outcomes of its questions follow. */
 	void (*on_down)(const char *why, void *arg);
-	/* deliver, joined, left or engine_state. */
+	/* deliver, joined, left, engine_state or inspect. */
 	void (*on_message)(enum ipc_type type, const union ipc_any *message, void *arg);
 };
 

@@ -76,9 +76,30 @@ struct hub_engine hub_engine(const struct hub *h) {
 	return (struct hub_engine){ m.engine_state.engine, m.engine_state.trouble, m.engine_state.nodes };
 }
 
+static void hub_take_question(struct hub *h, const struct ipc_inspect *m) {
+	if (h->on_inspect != NULL)
+		h->on_inspect(m, h->on_inspect_arg);
+	else
+		hub_bad_message(h, "a question that is for workers");
+}
+
+void hub_on_inspect(struct hub *h, hub_inspect_fn fn, void *arg) {
+	h->on_inspect = fn;
+	h->on_inspect_arg = arg;
+}
+
+void hub_answer_inspect(struct hub *h, uint32_t link, const struct ipc_inspected *answer) {
+	if (link != 0 && link == bus_link(h->bus))
+		bus_tell(h->bus, IPC_inspected, answer);
+}
+
 static void hub_on_message(enum ipc_type type, const union ipc_any *m, void *arg) {
 	struct hub *h = arg;
 
+	if (type == IPC_inspect) {
+		hub_take_question(h, &m->inspect);
+		return;
+	}
 	h->has_heard = true;
 	if (type == IPC_deliver) {
 		hub_on_deliver(h, &m->deliver);
@@ -216,7 +237,11 @@ void hub_turn_end(struct hub *h) {
 }
 
 bool hub_is_linked(const struct hub *h) {
-	return bus_link(h->bus) != 0;
+	return hub_link(h) != 0;
+}
+
+uint32_t hub_link(const struct hub *h) {
+	return bus_link(h->bus);
 }
 
 size_t hub_pending(const struct hub *h) {

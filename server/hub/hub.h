@@ -88,6 +88,14 @@ void hub_free(struct hub **h);
 /* End of a turn, before the connections are flushed: hands out what was gathered, flushes the link. */
 void hub_turn_end(struct hub *h);
 bool hub_is_linked(const struct hub *h);
+/* Which link to the broker this is, counted from 1; 0 while there is none. */
+uint32_t hub_link(const struct hub *h);
+
+/* In a worker: what the admin process asks about its connections is handed to fn, the message borrowed until it returns. */
+typedef void (*hub_inspect_fn)(const struct ipc_inspect *question, void *arg);
+void hub_on_inspect(struct hub *h, hub_inspect_fn fn, void *arg);
+/* The answer, if it is still the link (hub_link) on which the question came. */
+void hub_answer_inspect(struct hub *h, uint32_t link, const struct ipc_inspected *answer);
 
 /* What the broker has said of its engine; in the admin process. */
 struct hub_engine {
@@ -163,12 +171,22 @@ struct hub_channels {
 	struct slice channels;
 };
 
+/* What workers of this host have said within a second. */
+struct hub_inspection {
+	enum ipc_result result;
+	uint32_t asked, answered;	/* workers */
+	uint32_t matched;		/* connections that do, listed or not */
+	uint32_t done;			/* of these, those that were acted upon */
+	struct slice connections;	/* ipc_next_connection(), in no order */
+};
+
 /* Callbacks fire exactly once, never inside the call itself, unless the client is finished first: then they never fire. `cookie` is
  * heap memory or NULL; the hub takes it and frees it afterwards in any case. */
 typedef void (*hub_result_fn)(struct hub_client *c, void *cookie, const struct hub_result *r);
 typedef void (*hub_snapshot_fn)(struct hub_client *c, void *cookie, const struct hub_snapshot *s);
 typedef void (*hub_members_fn)(struct hub_client *c, void *cookie, const struct hub_members *m);
 typedef void (*hub_channels_fn)(struct hub_client *c, void *cookie, const struct hub_channels *m);
+typedef void (*hub_inspection_fn)(struct hub_client *c, void *cookie, const struct hub_inspection *i);
 
 void hub_client_init(struct hub *h, struct hub_client *c, struct conn *conn, uint8_t form);
 /* Leaves everything; a member is gone for good if not back within grace_ms. Forgets unanswered requests. May be called twice; all
@@ -215,5 +233,12 @@ void hub_member_list(struct hub_client *c, struct slice channel, const struct hu
     void *cookie);
 void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice after, uint32_t limit, hub_channels_fn fn,
     void *cookie);
+/* Those with most members, largest first, at most HUB_TOP_ROOMS_MAX (top_rooms in ipc_msg.tbl). */
+enum { HUB_TOP_ROOMS_MAX = 100 };
+void hub_top_rooms(struct hub_client *c, struct slice prefix, uint32_t limit, hub_channels_fn fn, void *cookie);
+/* Admin process: asks all workers of this host about connections, or does something to them (inspect in ipc_msg.tbl); request is
+ * filled in. Of each worker at most HUB_INSPECT_MAX connections are listed. */
+enum { HUB_INSPECT_MAX = 1000 };
+void hub_inspect(struct hub_client *c, const struct ipc_inspect *question, hub_inspection_fn fn, void *cookie);
 
 #endif

@@ -41,6 +41,8 @@ struct hub {
 	struct list orphans;	/* struct request: nobody waits any more, but what they do must be undone */
 	size_t pending;
 	struct buf engine;	/* the last engine_state, as it came on the link; empty: none */
+	hub_inspect_fn on_inspect;	/* NULL: it is no worker's */
+	void *on_inspect_arg;
 	struct evloop_timer hold_timer;	/* ends a hold */
 	bool is_holding;	/* what is gathered waits for what the broker was just given */
 	bool is_publishing;	/* in this turn */

@@ -319,3 +319,40 @@ void hub_channel_list(struct hub_client *c, struct slice prefix, struct slice af
 	r->fn.channels = fn;
 	bus_ask(c->hub->bus, &r->bus, IPC_channels, &m, on_channel_list);
 }
+
+void hub_top_rooms(struct hub_client *c, struct slice prefix, uint32_t limit, hub_channels_fn fn, void *cookie) {
+	struct ipc_top_rooms m = { .prefix = prefix, .limit = limit < HUB_TOP_ROOMS_MAX ? limit : HUB_TOP_ROOMS_MAX };
+	struct request *r = request_new(c, cookie);
+
+	if (r == NULL)
+		return;
+	r->fn.channels = fn;
+	bus_ask(c->hub->bus, &r->bus, IPC_top_rooms, &m, on_channel_list);
+}
+
+static void on_inspection(struct bus_request *b, enum bus_outcome outcome, const union ipc_any *answer) {
+	struct request *r = container_of(b, struct request, bus);
+	struct hub_inspection out = { .result = outcome == BUS_NOT_SENT ? IPC_UNAVAILABLE : IPC_UNCERTAIN };
+
+	request_end(r);
+	if (outcome == BUS_ANSWERED) {
+		const struct ipc_inspection *i = &answer->inspection;
+
+		out.result = i->result == IPC_OK ? IPC_OK : IPC_UNAVAILABLE;
+		if (out.result == IPC_OK)
+			out = (struct hub_inspection){ IPC_OK, i->asked, i->answered, i->matched, i->done, i->connections };
+	}
+	r->fn.inspection(r->client, r->cookie, &out);
+	request_free(r);
+}
+
+void hub_inspect(struct hub_client *c, const struct ipc_inspect *question, hub_inspection_fn fn, void *cookie) {
+	struct ipc_inspect m = *question;
+	struct request *r = request_new(c, cookie);
+
+	if (r == NULL)
+		return;
+	m.limit = m.limit < HUB_INSPECT_MAX ? m.limit : HUB_INSPECT_MAX;
+	r->fn.inspection = fn;
+	bus_ask(c->hub->bus, &r->bus, IPC_inspect, &m, on_inspection);
+}

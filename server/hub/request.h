@@ -23,6 +23,7 @@ struct request {
 		hub_snapshot_fn snapshot;
 		hub_members_fn members;
 		hub_channels_fn channels;
+		hub_inspection_fn inspection;
 	} fn;
 	struct hub_identity *identity;	/* hub_identify(), and an orphan that was entering: owned; else NULL */
 	char *entering;			/* that orphan's channel: owned; else NULL */

@@ -41,5 +41,7 @@ void proto_upgrade(struct proto_context *context, struct conn *c, const struct h
 #define CHANNEL_ROOM_PREFIX "room:"
 #define CHANNEL_EVERYBODY "$all"
 #define CHANNEL_BROADCAST "$broadcast"
+/* No channel: whence a publication seems to come that the operator has sent to this client alone. */
+#define CHANNEL_DIRECT "$direct"
 
 #endif

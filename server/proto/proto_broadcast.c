@@ -75,12 +75,17 @@ static void broadcast_on_closed(struct conn *c, bool by_server UNUSED) {
 	proto_session_end(&s->base, 0);
 }
 
+static void broadcast_on_told(struct conn *c, struct slice json) {
+	conn_send(c, WS_TEXT, json);
+}
+
 static const struct conn_ops broadcast_ops = {
 	.name = "broadcast",
 	.on_open = broadcast_on_open,
 	.on_message = broadcast_on_message,
 	.on_limited = broadcast_on_limited,
 	.on_closed = broadcast_on_closed,
+	.on_told = broadcast_on_told,
 };
 
 void broadcast_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r) {

@@ -1,5 +1,6 @@
 /* proto_chat - the chat: connections, and which message is whose business */
 #include "common/svc/stats.h"
+#include "server/proto/chat_form.h"
 #include "server/proto/chat_session.h"
 
 enum { ANYBODY, USERS };
@@ -97,6 +98,23 @@ static struct slice chat_id_of(const struct conn *c) {
 	return chat_user_id(s);
 }
 
+static uint32_t chat_room_count(const struct conn *c) {
+	const struct chat_session *s = conn_user(c);
+
+	return s->rooms;
+}
+
+/* As everything that is published by the server API. */
+static void chat_on_told(struct conn *c, struct slice json) {
+	struct chat_session *s = conn_user(c);
+	struct hub_publication p = { .channel = slice_text(CHANNEL_DIRECT), .data = json, .kind = PAYLOAD_JSON,
+		.time_ms = evloop_wall_ms(conns_loop(conn_conns(c))) };
+	struct buf *b = proto_scratch(s->base.context);
+
+	chat_form_publication(&p, b, NULL);
+	conn_send(c, WS_TEXT, buf_slice(b));
+}
+
 static const struct conn_ops chat_ops = {
 	.name = "chat",
 	.on_open = chat_on_open,
@@ -104,6 +122,8 @@ static const struct conn_ops chat_ops = {
 	.on_limited = chat_on_limited,
 	.on_closed = chat_on_closed,
 	.user_id = chat_id_of,
+	.room_count = chat_room_count,
+	.on_told = chat_on_told,
 };
 
 void chat_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r) {

@@ -30,12 +30,17 @@ static void echo_on_limited(struct conn *c, bool is_text UNUSED, struct slice da
 static void echo_on_closed(struct conn *c UNUSED, bool by_server UNUSED) {
 }
 
+static void echo_on_told(struct conn *c, struct slice json) {
+	conn_send(c, WS_TEXT, json);
+}
+
 static const struct conn_ops echo_ops = {
 	.name = "echo",
 	.on_open = echo_on_open,
 	.on_message = echo_on_message,
 	.on_limited = echo_on_limited,
 	.on_closed = echo_on_closed,
+	.on_told = echo_on_told,
 };
 
 void echo_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r) {

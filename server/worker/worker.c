@@ -7,6 +7,7 @@
 #include "common/svc/log.h"
 #include "server/auth/auth.h"
 #include "server/auth/origin.h"
+#include "server/inspect/inspector.h"
 #include "server/moderation/moderation.h"
 #include "server/page/asset_serve.h"
 #include "server/proto/proto.h"
@@ -169,6 +170,7 @@ int worker_run(const struct heritage *h) {
 	struct proto_context *context = &reception.context;
 	const struct config *config = h->config;
 	struct conn_host host = { .on_request = on_request, .on_gone = on_gone, .body_max = body_max, .arg = &reception };
+	struct inspector inspector;
 	struct service service;
 	struct errbuf e;
 	int status = HEROLD_EXIT_OK;
@@ -187,10 +189,12 @@ int worker_run(const struct heritage *h) {
 	context->hub = service.hub;
 	context->limits = h->limits;
 	moderation_start(&reception.moderation, service.hub, FORM_MODERATION, service.conns, h->limits);
+	inspector_start(&inspector, service.hub, service.conns, (uint32_t)h->slot);
 	service.after_turn = after_turn;
 	service.on_auth = on_auth;
 	service.callback_arg = &reception;
 	service_run(&service, &h->listeners[h->slot * h->listeners_per_slot], h->listeners_per_slot, h->listener_kinds);
+	inspector_stop(&inspector);
 	moderation_stop(&reception.moderation);
 	service_fini(&service);
 	origin_list_fini(&reception.origins);

@@ -47,6 +47,13 @@ static void check_channels(struct slice rest, struct buf *again) {
 		ipc_put_channel(again, &c);
 }
 
+static void check_connections(struct slice rest, struct buf *again) {
+	struct ipc_connection c;
+
+	while (ipc_next_connection(&rest, &c))
+		ipc_put_connection(again, &c);
+}
+
 /* The fields that no record has. */
 static void check_fields(struct slice rest, struct buf *again) {
 	struct wire_reader r = wire_reader_of(rest);
@@ -86,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	check_records(body, check_publications);
 	check_records(body, check_members);
 	check_records(body, check_channels);
+	check_records(body, check_connections);
 	check_records(body, check_fields);
 	check_too_long(body);
 	return 0;

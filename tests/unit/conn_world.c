@@ -59,7 +59,8 @@ static void on_closed(struct conn *c, bool by_server) {
 		conn_send(c, WS_TEXT, slice_text("last words"));
 }
 
-static const struct conn_ops ops = { "test", on_open, on_message, on_limited, on_closed, NULL };
+static const struct conn_ops ops = { .name = "test", .on_open = on_open, .on_message = on_message, .on_limited = on_limited,
+	.on_closed = on_closed };
 
 void world_respond(struct conn *c, const char *text, size_t len) {
 	struct http_response r = { .status = 200, .content_type = "text/plain", .body = slice_of(text, len) };

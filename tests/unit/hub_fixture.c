@@ -101,7 +101,8 @@ static void on_closed(struct conn *conn, bool by_server UNUSED) {
 	c->conn = NULL;
 }
 
-static const struct conn_ops ops = { "test", on_open, on_message, on_limited, on_closed, NULL };
+static const struct conn_ops ops = { .name = "test", .on_open = on_open, .on_message = on_message, .on_limited = on_limited,
+	.on_closed = on_closed };
 
 static void on_request(struct conn *conn, const struct http_request *r, struct slice body UNUSED) {
 	conn_upgrade(conn, r, &ops, &clients[client_count - 1], 1 << 20);

@@ -36,6 +36,20 @@ static void note_position(struct worker *w, uint32_t request, uint64_t offset) {
 	buf_addf(&w->seen, "%u@%llu ", request, (unsigned long long)offset);
 }
 
+static void note_connections(struct worker *w, struct slice connections) {
+	struct ipc_connection c;
+
+	while (ipc_next_connection(&connections, &c))
+		buf_addf(&w->seen, "%.*s ", SLICE_ARGS(c.id));
+}
+
+static void note_channels(struct worker *w, struct slice channels) {
+	struct ipc_channel c;
+
+	while (ipc_next_channel(&channels, &c))
+		buf_addf(&w->seen, "%.*s=%u ", SLICE_ARGS(c.channel), c.member_count);
+}
+
 static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const union ipc_any *m, void *arg) {
 	struct worker *w = arg;
 
@@ -63,6 +77,18 @@ static void on_message(struct ipc_peer *p UNUSED, enum ipc_type type, const unio
 		break;
 	case IPC_member_result:
 		buf_addf(&w->seen, "r%u new%u %u ", m->member_result.result, m->member_result.is_new, m->member_result.member_count);
+		break;
+	case IPC_inspect:
+		buf_addf(&w->seen, "%u m%u a%u %.*s ", m->inspect.request, m->inspect.match, m->inspect.act, SLICE_ARGS(m->inspect.subject));
+		break;
+	case IPC_inspection:
+		buf_addf(&w->seen, "%u r%u %u/%u m%u d%u ", m->inspection.request, m->inspection.result, m->inspection.answered,
+		    m->inspection.asked, m->inspection.matched, m->inspection.done);
+		note_connections(w, m->inspection.connections);
+		break;
+	case IPC_channel_list:
+		buf_addf(&w->seen, "%u r%u ", m->channel_list.request, m->channel_list.result);
+		note_channels(w, m->channel_list.channels);
 		break;
 	default:
 		break;
@@ -93,8 +119,12 @@ static void send_message(struct worker *w, enum ipc_type type, const void *messa
 	ck_assert(ipc_peer_send(w->peer, type, message));
 }
 
+static void say_hello_as(struct worker *w, enum process_kind kind) {
+	send_message(w, IPC_hello, &(struct ipc_hello){ IPC_VERSION, (uint8_t)kind, 0, 1 });
+}
+
 static void say_hello(struct worker *w) {
-	send_message(w, IPC_hello, &(struct ipc_hello){ IPC_VERSION, PROCESS_WORKER, 0, 1 });
+	say_hello_as(w, PROCESS_WORKER);
 }
 
 static void say_synced(struct worker *w) {
@@ -362,6 +392,146 @@ START_TEST(settling_ends_without_the_dead) {
 }
 END_TEST
 
+/* --- what the admin process asks --- */
+
+static void inspect(struct worker *w, uint32_t request, const char *user) {
+	send_message(w, IPC_inspect, &(struct ipc_inspect){ .request = request, .match = IPC_MATCH_USER, .subject = slice_text(user), .limit = 10 });
+}
+
+/* ids: of the connections, each a record. */
+static void answer_inspect(struct worker *w, uint32_t number, uint32_t matched, uint32_t done, const char *id) {
+	struct ipc_inspected m = { .request = number, .matched = matched, .done = done };
+	struct ipc_connection c = { .id = slice_text(id) };
+	struct buf b;
+
+	buf_init(&b, 1000);
+	if (id[0] != '\0')
+		ipc_put_connection(&b, &c);
+	m.connections = buf_slice(&b);
+	send_message(w, IPC_inspected, &m);
+	buf_fini(&b);
+}
+
+/* The third one is no worker: it asks. */
+static struct worker *open_with_admin(void) {
+	open_settled();
+	disconnect_worker(&worker[2]);
+	connect_worker(&worker[2]);
+	say_hello_as(&worker[2], PROCESS_ADMIN);
+	/* A first engine_state. */
+	until_seen(&worker[2], "engine_state ");
+	return &worker[2];
+}
+
+START_TEST(workers_answers_are_put_together) {
+	struct worker *admin = open_with_admin();
+
+	inspect(admin, 70, "anna");
+	inspect(admin, 71, "bert");
+	for (int i = 0; i < 2; i++)
+		until_seen(&worker[i], "inspect 1 m1 a0 anna inspect 2 m1 a0 bert ");
+	answer_inspect(&worker[1], 1, 2, 1, "c1");
+	answer_inspect(&worker[1], 2, 0, 0, "");
+	/* Not asked under that number, asked but answered, and no number at all. */
+	answer_inspect(&worker[1], 1, 100, 100, "lie");
+	answer_inspect(&worker[1], 3, 100, 100, "lie");
+	answer_inspect(&worker[1], 0, 100, 100, "lie");
+	/* It has been heard when that is answered. */
+	subscribe(&worker[1], 9, "a");
+	until_seen(&worker[1], "snapshot 9@0 ");
+	answer_inspect(&worker[0], 1, 1, 1, "c0");
+	until_seen(admin, "inspection 70 r0 2/2 m3 d2 c1 c0 ");
+	/* A worker that is lost is not waited for. */
+	disconnect_worker(&worker[0]);
+	until_seen(admin, "inspection 71 r0 1/2 m0 d0 ");
+	connect_worker(&worker[0]);
+	close_broker();
+}
+END_TEST
+
+START_TEST(a_silent_worker_is_waited_for_one_second) {
+	struct worker *admin = open_with_admin();
+	uint64_t start = evloop_now_ms(loop);
+
+	inspect(admin, 70, "anna");
+	until_seen(&worker[0], "inspect 1 m1 a0 anna ");
+	answer_inspect(&worker[0], 1, 1, 0, "c0");
+	until_seen(admin, "inspection 70 r0 1/2 m1 d0 c0 ");
+	ck_assert_uint_ge(evloop_now_ms(loop), start + 1000);
+	answer_inspect(&worker[1], 1, 1, 0, "late");
+	inspect(admin, 71, "anna");
+	until_seen(&worker[1], "inspect 1 m1 a0 anna inspect 2 m1 a0 anna ");
+	answer_inspect(&worker[1], 2, 0, 0, "");
+	answer_inspect(&worker[0], 2, 0, 0, "");
+	until_seen(admin, "inspection 71 r0 2/2 m0 d0 ");
+	close_broker();
+}
+END_TEST
+
+START_TEST(nobody_to_ask_and_too_many_questions) {
+	struct worker *admin = open_with_admin();
+
+	for (uint32_t i = 1; i <= 17; i++)
+		inspect(admin, i, "anna");
+	until_seen(admin, "inspection 17 r3 0/0 m0 d0 ");
+	disconnect_worker(&worker[0]);
+	disconnect_worker(&worker[1]);
+	until_seen(admin, "inspection 1 r0 0/2 m0 d0 inspection 2 r0 0/2 m0 d0 inspection 3 r0 0/2 m0 d0 inspection 4 r0 0/2 m0 d0 "
+			  "inspection 5 r0 0/2 m0 d0 inspection 6 r0 0/2 m0 d0 inspection 7 r0 0/2 m0 d0 inspection 8 r0 0/2 m0 d0 "
+			  "inspection 9 r0 0/2 m0 d0 inspection 10 r0 0/2 m0 d0 inspection 11 r0 0/2 m0 d0 inspection 12 r0 0/2 m0 d0 "
+			  "inspection 13 r0 0/2 m0 d0 inspection 14 r0 0/2 m0 d0 inspection 15 r0 0/2 m0 d0 inspection 16 r0 0/2 m0 d0 ");
+	inspect(admin, 99, "anna");
+	until_seen(admin, "inspection 99 r0 0/0 m0 d0 ");
+	connect_worker(&worker[0]);
+	connect_worker(&worker[1]);
+	close_broker();
+}
+END_TEST
+
+START_TEST(what_is_under_way_ends_with_the_broker) {
+	struct worker *admin = open_with_admin();
+
+	inspect(admin, 1, "anna");
+	send_message(admin, IPC_top_rooms, &(struct ipc_top_rooms){ .request = 2, .limit = 10 });
+	until_seen(&worker[0], "inspect 1 m1 a0 anna ");
+	close_broker();
+}
+END_TEST
+
+START_TEST(the_largest_rooms) {
+	struct worker *admin = open_with_admin();
+
+	member_add(&worker[0], 1, "anna", 0);
+	member_add(&worker[0], 2, "bert", 0);
+	until_seen(&worker[0], "member_result r0 new1 1 member_result r0 new1 2 ");
+	send_message(admin, IPC_top_rooms, &(struct ipc_top_rooms){ .request = 5, .prefix = slice_text("ro"), .limit = 10 });
+	until_seen(admin, "channel_list 5 r0 room=2 ");
+	for (uint32_t i = 1; i <= 17; i++)
+		send_message(admin, IPC_top_rooms, &(struct ipc_top_rooms){ .request = i, .prefix = slice_text("x"), .limit = 10 });
+	until_seen(admin, "channel_list 17 r3 channel_list 1 r0 channel_list 2 r0 channel_list 3 r0 channel_list 4 r0 channel_list 5 r0 "
+			  "channel_list 6 r0 channel_list 7 r0 channel_list 8 r0 channel_list 9 r0 channel_list 10 r0 channel_list 11 r0 "
+			  "channel_list 12 r0 channel_list 13 r0 channel_list 14 r0 channel_list 15 r0 channel_list 16 r0 ");
+	close_broker();
+}
+END_TEST
+
+/* No admin process sends it, or it is none that sends it. */
+START_TEST(a_question_that_nobody_may_ask_cuts_the_link) {
+	static const struct ipc_inspect bad[] = { { .match = IPC_MATCHES }, { .act = IPC_ACTS }, { .match = IPC_MATCH_USER } };
+	struct worker *w = _i < 2 ? open_with_admin() : NULL;
+	uint64_t refused = stat_get(stats_own, STAT_link_bad_messages);
+
+	if (w == NULL) {
+		open_settled();
+		w = &worker[2];
+	}
+	send_message(w, IPC_inspect, &bad[_i]);
+	until_lost(w);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_link_bad_messages), refused + 1);
+	close_broker();
+}
+END_TEST
+
 static const struct {
 	const char *name;
 	enum ipc_type type;
@@ -434,6 +604,12 @@ Suite *suite_broker(void) {
 	tcase_add_loop_test(t, what_no_worker_says_cuts_the_link, 0, (int)ARRAY_LEN(bad_rows));
 	tcase_add_loop_test(t, a_bad_hello_cuts_the_link, 0, (int)ARRAY_LEN(bad_hellos) + 1);
 	tcase_add_test(t, a_publication_too_large_for_an_answer_is_refused);
+	tcase_add_test(t, workers_answers_are_put_together);
+	tcase_add_test(t, a_silent_worker_is_waited_for_one_second);
+	tcase_add_test(t, nobody_to_ask_and_too_many_questions);
+	tcase_add_test(t, what_is_under_way_ends_with_the_broker);
+	tcase_add_test(t, the_largest_rooms);
+	tcase_add_loop_test(t, a_question_that_nobody_may_ask_cuts_the_link, 0, 3);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -209,6 +209,7 @@ START_TEST(records) {
 	struct ipc_publication p = { 7, 8, 9, { 1, 2, 3 }, slice_text("data"), NULL }, p2;
 	struct ipc_member m = { 1ull << 40, slice_text("anna"), slice_text("{}") }, m2;
 	struct ipc_channel c = { slice_text("lobby"), slice_text("e1"), 3, 4 }, c2;
+	struct ipc_connection i = { slice_text("id"), slice_text("anna"), slice_text("[::1]:5"), slice_text("chat"), 5, 6, 7, 8, 9 }, i2;
 	struct slice rest;
 	struct buf b;
 
@@ -231,6 +232,14 @@ START_TEST(records) {
 	rest = buf_slice(&b);
 	ck_assert(ipc_next_channel(&rest, &c2) && slice_eq(c.channel, c2.channel) && slice_eq(c.epoch, c2.epoch));
 	ck_assert(c2.offset == 3 && c2.member_count == 4 && !ipc_next_channel(&rest, &c2) && rest.len == 0);
+	buf_reset(&b);
+	ipc_put_connection(&b, &i);
+	rest = buf_slice(&b);
+	ck_assert(ipc_next_connection(&rest, &i2) && slice_eq(i.id, i2.id) && slice_eq(i.user, i2.user) && slice_eq(i.address, i2.address));
+	ck_assert(slice_eq(i.protocol, i2.protocol) && i2.since_ms == 5 && i2.queued_bytes == 6 && i2.slot == 7 && i2.rooms == 8);
+	ck_assert(i2.stuck_ms == 9 && !ipc_next_connection(&rest, &i2) && rest.len == 0);
+	for (rest = slice_of(b.data, b.len - 1); rest.len > 0; rest.len--)
+		ck_assert(!ipc_next_connection(&rest, &i2));
 	buf_fini(&b);
 }
 END_TEST
