@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "common/svc/log.h"
 #include "server/admin/admin_priv.h"
 #include "server/admin/live_verdict.h"
 
@@ -167,6 +168,20 @@ static json_t *redis_json(const struct admin *a, const struct live_series *s) {
 	return o;
 }
 
+/* The latest first. */
+static json_t *log_json(const struct stats_map *m) {
+	struct log_recent line[LOG_RECENT];
+	size_t count = log_recent(&m->host.log, line);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:s}", "time", (json_int_t)line[i].wall_ms, "level",
+		                                log_level_name((enum log_level)line[i].level), "area",
+		                                log_area_name((enum log_area)line[i].area), "process", line[i].process, "text", line[i].text));
+	}
+	return list;
+}
+
 /* A number that is not known is null. */
 static json_t *point_json(const struct live_point *p) {
 	json_t *list = json_array();
@@ -195,6 +210,7 @@ void live_text_now(const struct admin *a, const struct live_series *s, bool is_p
 	json_object_set_new(o, "refusals", refusals_json(s));
 	json_object_set_new(o, "ends", ends_json(s));
 	json_object_set_new(o, "memory", admin_memory_json(a));
+	json_object_set_new(o, "log", log_json(a->stats));
 	if (a->config->engine == ENGINE_REDIS)
 		json_object_set_new(o, "redis", redis_json(a, s));
 	if (engine.nodes.len > 0)

@@ -94,7 +94,7 @@ story('rates and counts are those of the clients', { options: { workers: 1 } }, 
 	viewer.close()
 })
 
-story('a worker that died is in the verdict, and why it is not ready', { options: { workers: 2 } }, async (herold) => {
+story('a worker that died is in the verdict and in the last errors', { options: { workers: 2 } }, async (herold) => {
 	const { workers: [pid] } = await herold.pids()
 	const viewer = await look(herold)
 
@@ -103,6 +103,10 @@ story('a worker that died is in the verdict, and why it is not ready', { options
 
 	assert.deepEqual(trouble.restarts, { worker: 1, broker: 0, admin: 0 })
 	assert.ok(trouble.verdict.because.includes('workers ended and were started again: 1 in the last minute'))
+	const line = trouble.log.find((each) => each.level === 'error')
+
+	assert.match(line.text, new RegExp(`child_pid=${pid}\\b`))
+	assert.deepEqual([line.process, line.area], ['master', 'process'])
 	viewer.close()
 })
 

@@ -139,6 +139,7 @@ pageStory('without Redis: not ready, and why; with it again it is', { options: {
 		assert.match((await because(page))[0].toLowerCase(), new RegExp(`^${json.reason.toLowerCase().slice(0, 10)}`))
 		await page.getByRole('row', { name: 'Servers that take commands 0 of 1' }).waitFor()
 		await page.locator('#page[data-link=live]').waitFor()
+		await page.getByRole('table', { name: 'Last warnings and errors' }).getByRole('row').filter({ hasText: 'Redis is lost' }).first().waitFor()
 		await looks(page, 'status-redis-down')
 		await redis.restart()
 		await verdict(page, 'Worth a look')

@@ -1,5 +1,5 @@
 /* contents - what the page shows of a message, and in which words */
-import { bytes, bytesPerSecond, count, duration, list, rate } from './words.js'
+import { bytes, bytesPerSecond, count, duration, list, moment, rate } from './words.js'
 
 const sum = (items, of) => items.reduce((all, item) => all + of(item), 0)
 const text = ([number, unit]) => `${number} ${unit}`
@@ -86,8 +86,23 @@ const counted = { columns: COUNTED, key: (r) => r.what, cells: (r) => [r.what, c
 /* A list of names and values. */
 const pairs = { columns: [{ text: '' }, { text: '', kind: number }], key: ([name]) => name, cells: (pair) => pair }
 
-/* items: of a message "now"; undefined: there is no such thing here. */
+/* In the log a message is quoted, and then come its facts. */
+function logText(line) {
+	const [, message, facts] = /^"((?:[^"\\]|\\.)*)"(.*)$/.exec(line) ?? [null, line, '']
+
+	return `${message.replace(/\\(.)/g, '$1')}${facts}`
+}
+
+/* items: of a message "now"; undefined: there is no such thing here. kinds: of the panel itself: wide, and long ones scroll. */
 export const PANELS = [
+	{
+		id: 'log', title: 'Last warnings and errors', nothing: 'No warning and no error since the start.', kinds: 'wide scrolls',
+		columns: [{ text: 'When' }, { text: 'Level' }, { text: 'Process' }, { text: 'What', kind: 'long' }],
+		items: (now) => now.log,
+		key: (line) => `${line.time} ${line.process} ${line.text}`,
+		state: (line) => line.level,
+		cells: (line) => [moment(line.time), line.level, line.process, logText(line.text)],
+	},
 	{
 		id: 'workers', title: 'Workers', nothing: 'No worker runs.',
 		columns: [{ text: 'Worker' }, { text: 'Connections', kind: number }, { text: 'In/s', kind: number }, { text: 'Out/s', kind: number },

@@ -164,6 +164,7 @@ function addPanel(panel) {
 		th.className = kind
 		row.append(th)
 	}
+	element.className = `panel ${panel.kinds ?? ''}`
 	element.querySelector('.body').append(table)
 	element.querySelector('.nothing').textContent = panel.nothing ?? ''
 	byId('panels').append(element)
@@ -213,6 +214,25 @@ function showPanel(panel, now) {
 	}
 	panel.table.hidden = items.length === 0
 	panel.nothing.hidden = items.length > 0
+	letScroll(panel)
+}
+
+/* The keyboard comes to what has more than is seen. */
+function letScroll({ table, element }) {
+	const box = table.parentElement
+	const isLong = box.scrollHeight > box.clientHeight + 1
+
+	if (isLong === box.hasAttribute('tabindex'))
+		return
+	box.toggleAttribute('tabindex', isLong)
+	if (isLong) {
+		box.tabIndex = 0
+		box.setAttribute('role', 'group')
+		box.setAttribute('aria-labelledby', element.getAttribute('aria-labelledby'))
+	} else {
+		box.removeAttribute('role')
+		box.removeAttribute('aria-labelledby')
+	}
 }
 
 // --- messages ---

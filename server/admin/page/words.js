@@ -70,6 +70,14 @@ export function clock(ms) {
 	return new Date(ms).toLocaleTimeString('en-GB')
 }
 
+/* The time, with the day if it is not today's. */
+export function moment(ms) {
+	const date = new Date(ms)
+	const isToday = date.toDateString() === new Date().toDateString()
+
+	return isToday ? clock(ms) : `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${clock(ms)}`
+}
+
 export function sentence(text) {
 	return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
 }
