@@ -242,6 +242,10 @@ void broker_free(struct broker **broker) {
 	mem_free(b);
 }
 
+size_t broker_links(const struct broker *b) {
+	return b->link_count;
+}
+
 /* --- the end of a turn --- */
 
 /* What a lost link leaves behind (members who are gone at once) may fill the queue of another one: hence again, until all is

@@ -33,6 +33,7 @@ struct broker_settings {
 struct broker *broker_new(struct evloop *loop, int listen_fd, const struct broker_settings *settings) MUST_CHECK;
 void broker_free(struct broker **b);
 /* Has to be called at the end of every turn. */
+size_t broker_links(const struct broker *b);
 void broker_turn_end(struct broker *b);
 
 #endif

@@ -51,6 +51,8 @@ struct history_bounds {
 /* The channel of moderation has its own, whatever clients' channels are given: what is in force has to be in it. */
 struct history_bounds engine_history_bounds(const struct engine_limits *limits, struct slice channel);
 
+bool engine_is_room(struct slice channel);
+
 /* loop and config: of engines that do more than remember; borrowed for life. */
 struct engine_setup {
 	struct engine_limits limits;

@@ -51,6 +51,7 @@ struct engine {
 	struct presence_store presence;
 	struct idempotency_store keys;
 	struct toplist toplist;
+	size_t rooms;		/* among channels */
 	size_t users;		/* members of the hubs' own channels */
 };
 
@@ -126,6 +127,7 @@ static void channel_free(struct engine *e, struct channel *ch) {
 	history_fini(ch->store, &ch->history);
 	presence_fini(&e->presence, &ch->presence);
 	htab_remove(&e->channels, &ch->node);
+	e->rooms -= engine_is_room(channel_name(ch));
 	list_remove(&ch->in_sweep);
 	mem_free(ch);
 }
@@ -176,6 +178,7 @@ static struct channel *channel_find_or_new(struct engine *e, uint64_t hash, stru
 	ch->keys.owner_bytes = ch->history.owner_bytes;
 	presence_init(&ch->presence, e->next_channel_id++);
 	htab_add_hashed(&e->channels, &ch->node, hash);
+	e->rooms += engine_is_room(name);
 	list_add_tail(&e->sweep, &ch->in_sweep);
 	return ch;
 }
@@ -212,6 +215,7 @@ static void deliver(struct engine *e, const struct channel *ch, const struct ipc
 		.offset = ch->top,
 		.time_ms = e->wall_ms,
 		.kind = p->kind,
+		.sent_us = p->sent_us,
 		.data = p->data,
 		.data_in = p->data_in };
 
@@ -524,11 +528,13 @@ static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 		e->swept_ms = now_ms;
 	}
 	stat_set(STAT_channels, e->channels.count);
+	stat_set(STAT_rooms, e->rooms);
 	stat_set(STAT_users, e->users);
 	stat_set(STAT_channel_members, e->presence.members.count - e->users);
 	stat_set(STAT_history_messages, e->history.count + e->moderation.count);
 	stat_set(STAT_history_bytes, e->history.bytes + e->moderation.bytes);
 	stat_set(STAT_idempotency_keys, e->keys.keys.count);
+	stat_set(STAT_idempotency_bytes, e->keys.bytes);
 }
 
 const struct engine_ops engine_memory = {

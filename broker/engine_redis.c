@@ -252,6 +252,7 @@ static void redis_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	redis_presence_tick(e->presence, now_ms);
 	redis_presence_count(e->presence, &members, &users);
 	stat_set(STAT_channels, e->channels.count);
+	stat_set(STAT_rooms, e->rooms);
 	stat_set(STAT_users, users);
 	stat_set(STAT_channel_members, members);
 }

@@ -17,6 +17,7 @@
 #include "common/svc/proc.h"
 #include "common/svc/sandbox.h"
 #include "common/svc/stats.h"
+#include "common/svc/usage.h"
 
 enum { CONFIG_MAX_BYTES = 16 << 20, REPLY_MARGIN_BYTES = 16 * 1024 };
 
@@ -131,11 +132,26 @@ static void turn_end(void *arg) {
 	broker_turn_end(arg);
 }
 
+/* What it takes, each second. */
+struct watch {
+	struct broker *broker;
+	struct usage usage;
+	struct evloop_timer timer;
+};
+
+static void count_usage(void *arg) {
+	struct watch *w = arg;
+
+	usage_count(&w->usage, broker_links(w->broker));
+	evloop_timer_start(&w->timer, USAGE_MS);
+}
+
 static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	struct broker_settings settings = settings_of(c);
 	struct evloop *loop = evloop_new();
 	struct broker *b = broker_new(loop, listen_fd, &settings);
 	struct evloop_io signals = { 0 };
+	struct watch watch = { .broker = b };
 
 	if (b == NULL) {
 		evloop_free(&loop);
@@ -143,12 +159,19 @@ static int serve(const struct config *c, int listen_fd, int signal_fd) {
 	}
 	evloop_io_start(loop, &signals, signal_fd, EVLOOP_READ, on_signal, loop);
 	evloop_on_turn_end(loop, turn_end, b);
+	evloop_count_turns(loop, STAT_broker_turn, STAT_broker_turn_longest);
+	usage_open(&watch.usage);
+	evloop_timer_init(loop, &watch.timer, count_usage, &watch);
+	count_usage(&watch);
 	sandbox_start(c->sandbox == SWITCH_ON, c->engine == ENGINE_REDIS ? SANDBOX_NETWORK : SANDBOX_LOCAL);
 	atomic_store(&stats_own->is_ready, 1);
 	log_line(LOG_INFO, "broker is ready", LF_TEXT("engine", settings.engine->name));
 	evloop_run(loop);
 	log_text(LOG_INFO, "broker ends");
 	evloop_io_stop(&signals);
+	evloop_timer_stop(&watch.timer);
+	usage_count(&watch.usage, 0);
+	usage_close(&watch.usage);
 	broker_free(&b);
 	evloop_free(&loop);
 	outq_free_spare();

@@ -50,7 +50,7 @@ static void on_publication(void *arg, struct redis_channel *hearing, const struc
 	const struct heard_channel *ch = channel_of(hearing);
 	struct engine *e = arg;
 	struct ipc_deliver d = { .channel = heard_channel_name(ch), .epoch = p->epoch, .offset = p->offset, .time_ms = p->time_ms,
-		.kind = p->kind, .data = p->data };
+		.kind = p->kind, .sent_us = p->time_ms * 1000, .data = p->data };
 
 	memcpy(d.key, p->key, IPC_KEY_BYTES);
 	e->events->publication(e->arg, ch->interest, &d);
@@ -94,6 +94,7 @@ static struct heard_channel *channel_new(struct engine *e, struct slice name) {
 	list_add_tail(&ch->shard->channels, &ch->in_shard);
 	ch->shard->channel_count++;
 	htab_add(&e->channels, &ch->node);
+	e->rooms += engine_is_room(name);
 	return ch;
 }
 
@@ -115,6 +116,7 @@ static void channel_free(struct engine *e, struct heard_channel *ch) {
 	list_remove(&ch->in_timed);
 	ch->shard->channel_count--;
 	htab_remove(&e->channels, &ch->node);
+	e->rooms -= engine_is_room(heard_channel_name(ch));
 	mem_free(ch);
 }
 

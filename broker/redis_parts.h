@@ -69,6 +69,7 @@ struct engine {
 	struct shard *shards;	/* owned */
 	size_t shard_count;
 	struct htab channels;	/* struct heard_channel */
+	size_t rooms;		/* among them */
 	struct list lingering;	/* struct heard_channel without interest, longest first */
 	struct list unconfirmed;	/* struct heard_channel, longest first */
 	struct list timed;	/* struct heard_channel with redis_channel_due_ms() */

@@ -7,6 +7,7 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/svc/proc.h"
+#include "server/admin/metrics.h"
 #include "server/master/certificates.h"
 #include "server/master/config_file.h"
 #include "server/master/credentials.h"
@@ -16,7 +17,7 @@
 
 extern char **environ;
 
-enum action { ACTION_RUN = 0, ACTION_CHECK, ACTION_HEALTHCHECK, ACTION_HELP, ACTION_VERSION, ACTION_REFERENCE, ACTION_REFUSE };
+enum action { ACTION_RUN = 0, ACTION_CHECK, ACTION_HEALTHCHECK, ACTION_HELP, ACTION_VERSION, ACTION_REFERENCE, ACTION_METRICS, ACTION_REFUSE };
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -26,11 +27,12 @@ static const struct option long_options[] = {
 	{ "help", no_argument, NULL, ACTION_HELP },
 	{ "version", no_argument, NULL, ACTION_VERSION },
 	{ "reference", no_argument, NULL, ACTION_REFERENCE },
+	{ "metrics", no_argument, NULL, ACTION_METRICS },
 	{ 0 },
 };
 
 static const char usage[] =
-    "usage: herold [-c FILE] [-o NAME=VALUE]... [--check | --healthcheck | --help | --version | --reference]\n";
+    "usage: herold [-c FILE] [-o NAME=VALUE]... [--check | --healthcheck | --help | --version | --reference | --metrics]\n";
 
 static const char help[] =
     "\n"
@@ -39,6 +41,7 @@ static const char help[] =
     "      --check              say whether the configuration is good, and print the values in effect\n"
     "      --healthcheck        ask the server that runs with this configuration whether it is well\n"
     "      --reference          print the reference page of the options\n"
+    "      --metrics            print the reference page of the metrics\n"
     "\n"
     "SIGTERM and SIGINT end the server in order, a second one at once; SIGHUP reads the configuration again.\n"
     "\n"
@@ -155,6 +158,9 @@ int main(int argc, char **argv) {
 		break;
 	case ACTION_REFERENCE:
 		print(config_print_reference);
+		break;
+	case ACTION_METRICS:
+		print(metrics_print_reference);
 		break;
 	case ACTION_REFUSE:
 		fputs(usage, stderr);

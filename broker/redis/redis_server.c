@@ -341,6 +341,7 @@ static void on_command_lost(void *arg, const char *why) {
 struct call {
 	struct redis_server *server;
 	enum redis_script script;
+	uint64_t start_us;
 	redis_call_fn fn;
 	void *arg;
 };
@@ -369,6 +370,8 @@ static void on_answer(void *arg, enum redis_outcome outcome, const struct redis_
 	struct slice error = redis_reply_error(reply);
 
 	mem_free(call);
+	if (outcome == REDIS_DONE)
+		stat_observe(STAT_redis_call, evloop_now_us(c.server->loop) - c.start_us);
 	if (error.len > 0) {
 		on_refused(c.server, c.script, error);
 		outcome = REDIS_REFUSED;
@@ -394,7 +397,7 @@ void redis_server_call(struct redis_server *s, enum redis_script script, const s
 	char count[24];
 	size_t argc = 0;
 
-	*call = (struct call){ s, script, fn, arg };
+	*call = (struct call){ s, script, evloop_now_us(s->loop), fn, arg };
 	argv[argc++] = slice_text("EVALSHA");
 	argv[argc++] = slice_text(redis_script_sha(script));
 	argv[argc++] = slice_of(count, (size_t)snprintf(count, sizeof(count), "%zu", 1 + key_count));

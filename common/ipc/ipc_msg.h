@@ -14,6 +14,8 @@ enum { IPC_VERSION = 4, IPC_KEY_BYTES = 16, IPC_HEADER_BYTES = 5, IPC_CHANNEL_MA
 
 /* The channel by which workers learn what moderators have ordered. Its history says what is in force, so it is kept as long as that can be. */
 #define IPC_MODERATION_CHANNEL "$moderation"
+/* What the channels begin with that are rooms of the chat. */
+#define IPC_ROOM_PREFIX "room:"
 enum { IPC_MODERATION_SECONDS_MAX = 30 * 86400 };
 
 enum ipc_type {

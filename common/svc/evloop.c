@@ -16,16 +16,27 @@
 STATIC_ASSERT(EVLOOP_READ == EV_READ && EVLOOP_WRITE == EV_WRITE, "io callbacks get libevent's bits as they are");
 
 enum { WANT_MASK = EVLOOP_READ | EVLOOP_WRITE };
+/* The longest turn is kept for so many parts of the last minute. */
+enum { LONGEST_PARTS = 6, LONGEST_PART_MS = 10000 };
 
 /* Apart from the loop, because reading the time does not change the loop. */
 struct turn_clock {
-	uint64_t now_ms, wall_ms;
+	uint64_t now_us, now_ms, wall_us, wall_ms;
 	bool is_read;		/* in this turn */
+};
+
+/* How long turns are busy. */
+struct turn_count {
+	bool is_on;
+	enum stat_id turns, longest;
+	uint64_t longest_us[LONGEST_PARTS];	/* of the current part of the minute, and those before */
+	struct evloop_timer timer;
 };
 
 struct evloop {
 	struct event_base *base;
 	struct turn_clock *clock;
+	struct turn_count count;
 	evloop_fn turn_end;
 	void *turn_end_arg;
 	struct evloop_timer held;	/* lines of the log that are held back have to be told of */
@@ -34,11 +45,11 @@ struct evloop {
 
 enum { TELL_HELD_MS = 1000 };
 
-static uint64_t clock_ms(clockid_t id) {
+static uint64_t clock_us(clockid_t id) {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 static void on_held(void *arg) {
@@ -71,6 +82,7 @@ struct evloop *evloop_new(void) {
 void evloop_free(struct evloop **loop) {
 	if (*loop == NULL)
 		return;
+	evloop_timer_stop(&(*loop)->count.timer);
 	event_base_free((*loop)->base);
 	mem_free((*loop)->clock);
 	mem_free(*loop);
@@ -81,6 +93,52 @@ void evloop_on_turn_end(struct evloop *loop, evloop_fn fn, void *arg) {
 	loop->turn_end = fn;
 	loop->turn_end_arg = arg;
 }
+
+/* --- how long turns are busy --- */
+
+static void show_longest(const struct turn_count *t) {
+	uint64_t longest = 0;
+
+	for (size_t i = 0; i < LONGEST_PARTS; i++)
+		longest = t->longest_us[i] > longest ? t->longest_us[i] : longest;
+	stat_set(t->longest, longest);
+}
+
+static void on_part_end(void *arg) {
+	struct turn_count *t = arg;
+
+	memmove(&t->longest_us[1], &t->longest_us[0], sizeof(t->longest_us) - sizeof(t->longest_us[0]));
+	t->longest_us[0] = 0;
+	show_longest(t);
+	evloop_timer_start(&t->timer, LONGEST_PART_MS);
+}
+
+void evloop_count_turns(struct evloop *loop, enum stat_id turns, enum stat_id longest) {
+	struct turn_count *t = &loop->count;
+
+	t->is_on = true;
+	t->turns = turns;
+	t->longest = longest;
+	evloop_timer_init(loop, &t->timer, on_part_end, t);
+	evloop_timer_start(&t->timer, LONGEST_PART_MS);
+}
+
+/* Since the clock was first asked for, which is what nearly every callback begins with. Who has not asked has done next to nothing. */
+static void count_turn(struct evloop *loop) {
+	struct turn_count *t = &loop->count;
+	uint64_t us;
+
+	if (!t->is_on || !loop->clock->is_read)
+		return;
+	us = clock_us(CLOCK_MONOTONIC) - loop->clock->now_us;
+	stat_observe(t->turns, us);
+	if (us <= t->longest_us[0])
+		return;
+	t->longest_us[0] = us;
+	show_longest(t);
+}
+
+/* --- turns --- */
 
 void evloop_run(struct evloop *loop) {
 	loop->is_running = true;
@@ -98,6 +156,7 @@ void evloop_run(struct evloop *loop) {
 			loop->turn_end(loop->turn_end_arg);
 		if (log_is_holding() && event_pending(&loop->held.event, EV_TIMEOUT, NULL) == 0)
 			evloop_timer_start(&loop->held, TELL_HELD_MS);
+		count_turn(loop);
 	}
 	evloop_timer_stop(&loop->held);
 	log_tell_held(true);
@@ -117,8 +176,10 @@ static const struct turn_clock *turn_clock(const struct evloop *loop) {
 	struct turn_clock *c = loop->clock;
 
 	if (!c->is_read || !loop->is_running) {
-		c->now_ms = clock_ms(CLOCK_MONOTONIC);
-		c->wall_ms = clock_ms(CLOCK_REALTIME);
+		c->now_us = clock_us(CLOCK_MONOTONIC);
+		c->now_ms = c->now_us / 1000;
+		c->wall_us = clock_us(CLOCK_REALTIME);
+		c->wall_ms = c->wall_us / 1000;
 		c->is_read = true;
 		trace_clock(c->wall_ms);
 	}
@@ -129,8 +190,16 @@ uint64_t evloop_now_ms(const struct evloop *loop) {
 	return turn_clock(loop)->now_ms;
 }
 
+uint64_t evloop_now_us(const struct evloop *loop) {
+	return turn_clock(loop)->now_us;
+}
+
 uint64_t evloop_wall_ms(const struct evloop *loop) {
 	return turn_clock(loop)->wall_ms;
+}
+
+uint64_t evloop_wall_us(const struct evloop *loop) {
+	return turn_clock(loop)->wall_us;
 }
 
 /* Fails only when the kernel has no memory or the user's epoll watches are used up; the owner's deadline ends such a one. */

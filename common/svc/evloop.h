@@ -11,7 +11,7 @@
 
 #include <event2/event_struct.h>
 
-#include "common/base/base.h"
+#include "common/svc/stats.h"
 
 struct evloop;
 
@@ -44,8 +44,12 @@ void evloop_do_not_wait(struct evloop *loop);
 
 /* Monotonic milliseconds, read once per turn. */
 uint64_t evloop_now_ms(const struct evloop *loop);
+uint64_t evloop_now_us(const struct evloop *loop);
 /* Milliseconds since 1970, read once per turn. */
 uint64_t evloop_wall_ms(const struct evloop *loop);
+uint64_t evloop_wall_us(const struct evloop *loop);
+/* From now on it is counted how long turns are busy, in a histogram and in a STAT_HIGHEST: the longest of the last minute. */
+void evloop_count_turns(struct evloop *loop, enum stat_id turns, enum stat_id longest);
 
 /* Starts watching: level-triggered, until evloop_io_stop(). want: EVLOOP_READ | EVLOOP_WRITE, not 0. */
 void evloop_io_start(struct evloop *loop, struct evloop_io *io, int fd, short want, evloop_io_fn fn, void *arg);

@@ -174,11 +174,12 @@ static void add_block(const struct stats_block *b, struct memory_use *out) {
 }
 
 void memory_use_now(const struct memory_watch *w, struct memory_use *out) {
+	const struct stats_block *b;
+	int index = 0;
+
 	*out = (struct memory_use){ .sockets = socket_bytes(w) };
 	if (stats_shared == NULL)
 		add_block(stats_own, out);
-	for (int i = STATS_RETIRED + 1, end = stats_shared != NULL ? atomic_load(&stats_shared->host.blocks_end) : 0; i < end; i++) {
-		if (atomic_load(&stats_shared->block[i].kind) != PROCESS_NONE)
-			add_block(&stats_shared->block[i], out);
-	}
+	while (stats_shared != NULL && (b = stats_next(stats_shared, &index)) != NULL)
+		add_block(b, out);
 }

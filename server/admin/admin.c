@@ -10,6 +10,7 @@ static const struct admin_route routes[] = {
 	{ HTTP_GET, "/healthz", ADMIT_ALL, admin_healthz },
 	{ HTTP_GET, "/readyz", ADMIT_ALL, admin_readyz },
 	{ HTTP_GET, "/status", ADMIT_TOKEN, admin_status },
+	{ HTTP_GET, "/metrics", ADMIT_TOKEN, admin_metrics },
 	{ HTTP_GET, "/live", ADMIT_PAGE, admin_live },
 	{ HTTP_POST, "/api/publish", ADMIT_TOKEN, api_publish },
 	{ HTTP_POST, "/api/broadcast", ADMIT_TOKEN, api_broadcast },
@@ -46,6 +47,7 @@ static bool admit_origin(struct conn *c, const struct http_request *r, enum admi
 	if (origins == 0 || why == NULL)
 		return true;
 	stat_add(STAT_origins_refused, 1);
+	stat_add(STAT_admin_origins_refused, 1);
 	conn_refuse(c, 403, why, NULL);
 	return false;
 }
@@ -117,15 +119,18 @@ void admin_on_request(struct conn *c, const struct http_request *r, struct slice
 	const struct admin_route *route = find_route(r);
 	const struct asset *asset = route == NULL ? asset_find(PAGE_STATUS, r->path) : NULL;
 
-	if (route == NULL && asset == NULL)
+	if (route == NULL && asset == NULL) {
+		stat_add(STAT_paths_refused, 1);
 		conn_refuse(c, 404, "there is nothing at this address", NULL);
-	else if (!method_fits(route != NULL ? route->method : HTTP_GET, r->method))
+	} else if (!method_fits(route != NULL ? route->method : HTTP_GET, r->method)) {
+		stat_add(STAT_methods_refused, 1);
 		conn_refuse(c, 405, "this address does not answer that method",
 		    route != NULL && route->method == HTTP_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
-	else if (asset != NULL)
+	} else if (asset != NULL) {
 		asset_serve(c, r, asset);
-	else
+	} else {
 		route->handle(c, r, body);
+	}
 }
 
 size_t admin_body_max(const struct http_request *r, void *arg) {
@@ -163,7 +168,7 @@ static int add_part(const char *text, size_t len, void *arg) {
 void admin_respond_text(struct conn *c, unsigned status, struct slice json) {
 	conn_respond(c, &(struct http_response){ .status = status,
 			    .content_type = "application/json",
-			    .extra_headers = "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
+			    .extra_headers = ADMIN_HEADERS,
 			    .body = json });
 }
 

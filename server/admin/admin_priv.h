@@ -29,6 +29,13 @@ void admin_respond_readable(struct conn *c, json_t *json);
 /* 503 with Retry-After when surely not done, 504 when perhaps done. */
 void admin_refuse_result(struct conn *c, enum ipc_result result);
 
+/* Of answers that are for this moment only. */
+#define ADMIN_HEADERS "Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+
+const char *admin_engine_name(const struct admin *a);
+/* Of the row STAT_VIEW or STAT_VIEW_CASE of this name. */
+uint64_t view_value(const struct admin *a, const char *name);
+
 /* --- what the parts of the API share --- */
 
 /* NULL, after a refusal, when the body is not a JSON object. Returns owned. */
@@ -79,6 +86,7 @@ void admin_healthz(struct conn *c, const struct http_request *r, struct slice bo
 void admin_readyz(struct conn *c, const struct http_request *r, struct slice body);
 void admin_status(struct conn *c, const struct http_request *r, struct slice body);
 void admin_live(struct conn *c, const struct http_request *r, struct slice body);
+void admin_metrics(struct conn *c, const struct http_request *r, struct slice body);
 void api_publish(struct conn *c, const struct http_request *r, struct slice body);
 void api_broadcast(struct conn *c, const struct http_request *r, struct slice body);
 void api_channels(struct conn *c, const struct http_request *r, struct slice body);

@@ -2,8 +2,7 @@
 #include "server/admin/admin_priv.h"
 
 #include "common/base/mem.h"
-#include "server/auth/auth_refusal.h"
-#include "server/proto/chat_errors.h"
+#include "server/admin/metrics.h"
 #include "server/proto/proto.h"
 
 void admin_healthz(struct conn *c, const struct http_request *r, struct slice body) {
@@ -13,9 +12,10 @@ void admin_healthz(struct conn *c, const struct http_request *r, struct slice bo
 }
 
 static const struct stats_block *find_block(const struct stats_map *m, enum process_kind kind, int slot) {
-	for (int i = STATS_RETIRED + 1; i < STATS_BLOCKS; i++) {
-		const struct stats_block *b = &m->block[i];
+	const struct stats_block *b;
+	int index = 0;
 
+	while ((b = stats_next(m, &index)) != NULL) {
 		if (atomic_load(&b->kind) == (int)kind && atomic_load(&b->slot) == slot)
 			return b;
 	}
@@ -101,38 +101,47 @@ static void add_process(json_t *status, const struct stats_block *b, uint64_t wa
 	}
 }
 
-static json_t *family_json(const struct stats_map *m, enum stat_id family, unsigned first, unsigned count,
-    const char *(*name)(unsigned)) {
+static json_t *family_json(const struct stats_sums *sums, enum stat_id first) {
+	const struct family *f = family_of(first);
 	json_t *o = json_object();
 
-	for (unsigned i = first; i < count; i++)
-		json_object_set_new(o, name(i), json_integer((json_int_t)stats_sum(m, (enum stat_id)(family + i))));
+	for (unsigned i = f->begin; i < f->end; i++) {
+		if (family_has(f, i))
+			json_object_set_new(o, f->name_at(i), json_integer((json_int_t)sums->all[first + i]));
+	}
 	return o;
 }
 
-static const char *close_name_at(unsigned index) {
-	return close_reason_name((enum close_reason)index);
+/* How many were observed. */
+static uint64_t observed(const struct stats_sums *sums, enum stat_id histogram) {
+	uint64_t sum = 0;
+	unsigned count;
+
+	(void)stat_bounds(histogram, &count);
+	for (unsigned i = 0; i <= count; i++)
+		sum += sums->all[histogram + i];
+	return sum;
 }
 
-static const char *http_name_at(unsigned index) {
-	static char name[12];
-
-	snprintf(name, sizeof(name), "%u", http_status_at(index));
-	return name;
-}
-
-/* Everything of stats.tbl, summed over all processes that live or have lived. */
+/* Everything that is counted, summed over all processes that live or have lived. */
 static json_t *counters_json(const struct stats_map *m) {
+	struct stats_sums *sums = mem_alloc(sizeof(*sums));
 	json_t *o = json_object();
+	size_t count;
+	const struct stat_row *rows = stat_rows(&count);
 
-#define STAT_COUNTER(name, help) json_object_set_new(o, #name, json_integer((json_int_t)stats_sum(m, STAT_##name)));
-#define STAT_GAUGE(name, help) json_object_set_new(o, #name, json_integer((json_int_t)stats_sum(m, STAT_##name)));
-#define STAT_FAMILY(name, size, help)
-#include "common/svc/stats.tbl"
-	json_object_set_new(o, "closed", family_json(m, STAT_closed, 1, CLOSE_REASON_COUNT, close_name_at));
-	json_object_set_new(o, "http_status", family_json(m, STAT_http_status, 0, http_status_count(), http_name_at));
-	json_object_set_new(o, "chat_errors", family_json(m, STAT_chat_errors, 1, CHAT_ERROR_COUNT, chat_error_code));
-	json_object_set_new(o, "auth_refused", family_json(m, STAT_auth_refused, 1, AUTH_REFUSAL_COUNT, auth_refusal_name));
+	stats_take_sums(m, sums);
+	for (size_t i = 0; i < count; i++) {
+		enum stat_id id = (enum stat_id)rows[i].first;
+
+		if (rows[i].kind == STAT_IS_FAMILY)
+			json_object_set_new(o, rows[i].name, family_json(sums, id));
+		else if (rows[i].kind == STAT_IS_HISTOGRAM)
+			json_object_set_new(o, rows[i].name, json_integer((json_int_t)observed(sums, id)));
+		else if (rows[i].first >= 0 && rows[i].kind != STAT_IS_BY_WORKER)
+			json_object_set_new(o, rows[i].name, json_integer((json_int_t)sums->all[id]));
+	}
+	mem_free(sums);
 	return o;
 }
 
@@ -156,23 +165,29 @@ json_t *admin_memory_json(const struct admin *a) {
 	    level == MEMORY_SHORT);
 }
 
-static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };
+const char *admin_engine_name(const struct admin *a) {
+	static const char *const engines[] = { [ENGINE_MEMORY] = "memory", [ENGINE_REDIS] = "redis" };
+
+	return engines[a->config->engine];
+}
 
 static json_t *status_json(const struct admin *a, uint64_t wall_ms) {
 	uint64_t start = atomic_load(&a->stats->host.start_wall_ms);
 	struct slice why = admin_not_ready_because(a);
 	struct hub_engine engine = hub_engine(a->hub);
 	json_t *restarts = json_object();
+	const struct stats_block *b;
+	int index = 0;
 	json_t *o = json_pack("{s:s, s:I, s:b, s:b, s:s, s:[], s:n}", "version", HEROLD_VERSION, "uptime_seconds",
 	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "ready", why.len == 0, "draining",
-	    atomic_load(&a->stats->host.is_draining), "engine", engines[a->config->engine], "workers", "broker");
+	    atomic_load(&a->stats->host.is_draining), "engine", admin_engine_name(a), "workers", "broker");
 
 	if (why.len > 0)
 		json_object_set_new(o, "not_ready_because", json_stringn((const char *)why.ptr, why.len));
 	if (engine.nodes.len > 0)
 		json_object_set_new(o, "nodes", json_loadb((const char *)engine.nodes.ptr, engine.nodes.len, 0, NULL));
-	for (int i = STATS_RETIRED + 1; i < STATS_BLOCKS; i++)
-		add_process(o, &a->stats->block[i], wall_ms);
+	while ((b = stats_next(a->stats, &index)) != NULL)
+		add_process(o, b, wall_ms);
 	json_object_set_new(restarts, "broker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_BROKER])));
 	json_object_set_new(restarts, "worker", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_WORKER])));
 	json_object_set_new(restarts, "admin", json_integer((json_int_t)atomic_load(&a->stats->host.restarts[PROCESS_ADMIN])));

@@ -44,7 +44,7 @@ static const struct live_second *before(const struct live_series *s, unsigned se
 	return &s->second[(s->seconds - 1 - (seconds < most ? seconds : most)) % LIVE_SECONDS];
 }
 
-/* A counter of a process that died in this moment may be missing from the sums once. */
+/* Gauges of a process that died are in no sum any more. */
 static uint64_t difference(uint64_t now, uint64_t then) {
 	return now > then ? now - then : 0;
 }
@@ -121,13 +121,13 @@ bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_m
 
 	second->now_ms = now_ms;
 	second->wall_ms = wall_ms;
-	for (int id = 0; id < STAT_COUNT; id++)
-		second->value[id] = stats_sum(s->stats, (enum stat_id)id);
+	stats_take_sums(s->stats, &s->sums);
+	memcpy(second->value, s->sums.all, sizeof(second->value));
 	for (size_t i = 0; i < ARRAY_LEN(of_clients); i++)
 		second->value[of_clients[i]] -= stat_get(stats_own, of_clients[i]);
-	for (int kind = 0; kind <= PROCESS_ADMIN; kind++)
+	for (int kind = 0; kind < PROCESS_KINDS; kind++)
 		second->restarts[kind] = atomic_load(&s->stats->host.restarts[kind]);
-	for (int i = STATS_RETIRED + 1; i < blocks; i++)
+	for (int i = STATS_PAST; i < blocks; i++)
 		measure_process(&s->process[i], &s->stats->block[i], now_ms);
 	if (s->seconds % LIVE_POINT_S != 0)
 		return false;

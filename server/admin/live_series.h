@@ -20,7 +20,7 @@ enum {
 struct live_second {
 	uint64_t now_ms, wall_ms;
 	uint64_t value[STAT_COUNT];
-	uint64_t restarts[PROCESS_ADMIN + 1];
+	uint64_t restarts[PROCESS_KINDS];
 };
 
 enum live_column {
@@ -47,6 +47,7 @@ struct live_series {
 	struct live_second second[LIVE_SECONDS];
 	struct live_point point[LIVE_POINTS];
 	struct live_process process[STATS_BLOCKS];
+	struct stats_sums sums;		/* of the newest second */
 };
 
 /* Returns owned. */

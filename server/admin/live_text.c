@@ -130,8 +130,10 @@ static json_t *process_json(const struct live_process *p, const struct stats_blo
 static void add_processes(json_t *o, const struct live_series *s, uint64_t wall_ms) {
 	json_t *workers = json_array();
 
-	for (int i = STATS_RETIRED + 1, end = atomic_load(&s->stats->host.blocks_end); i < end; i++) {
-		const struct stats_block *b = &s->stats->block[i];
+	const struct stats_block *b;
+	int i = 0;
+
+	while ((b = stats_next(s->stats, &i)) != NULL) {
 		int kind = atomic_load(&b->kind);
 
 		if (kind == PROCESS_WORKER)
@@ -202,7 +204,7 @@ void live_text_now(const struct admin *a, const struct live_series *s, bool is_p
 	struct hub_engine engine = hub_engine(a->hub);
 	json_t *o = json_pack("{s:s, s:I, s:s, s:I, s:i, s:s, s:o}", "type", "now", "time", (json_int_t)wall_ms, "version", HEROLD_VERSION, "uptime",
 	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "workers_wanted", atomic_load(&a->stats->host.workers), "engine",
-	    a->config->engine == ENGINE_REDIS ? "redis" : "memory", "verdict", verdict_json(a, s));
+	    admin_engine_name(a), "verdict", verdict_json(a, s));
 
 	json_object_set_new(o, "figures", figures_json(s));
 	add_processes(o, s, wall_ms);

@@ -6,8 +6,8 @@
 #include "common/svc/trace.h"
 #include "server/conn/conn_priv.h"
 
-/* Of which malloc makes a block of 352. */
-STATIC_ASSERT(sizeof(struct conn) <= 344, "an idle connection is small");
+/* Malloc has a number before each of its blocks. */
+STATIC_ASSERT(sizeof(struct conn) <= CONN_BYTES - 8, "an idle connection is small");
 STATIC_ASSERT(CLOSE_REASON_COUNT <= STAT_closed_last - STAT_closed + 1, "every reason has its counter");
 
 static const uint64_t NEVER_MS = UINT64_MAX;
@@ -51,8 +51,10 @@ static const uint8_t may_follow[CONN_DEAD + 1] = {
 
 void conn_set_state(struct conn *c, enum conn_state state) {
 	BUG_ON((may_follow[c->state] & 1 << state) == 0);
-	if (c->state == CONN_OPEN)
+	if (c->state == CONN_OPEN) {
 		stat_sub(STAT_websockets, 1);
+		stat_observe(STAT_connection_duration, conn_age_ms(c) * 1000);
+	}
 	if (state == CONN_OPEN)
 		stat_add(STAT_websockets, 1);
 	c->state = (uint8_t)state;
@@ -159,7 +161,7 @@ void conn_on_deadline(struct conn *c) {
 		break;
 	case CONN_CLOSING:
 		c->is_unanswered = true;
-		stat_add_in(STAT_closed, CLOSE_close_timeout);
+		stat_add(STAT_close_timeouts, 1);
 		conn_end(c, CLOSE_close_timeout, NULL);
 		break;
 	case CONN_LINGER:
@@ -211,6 +213,8 @@ void conn_end(struct conn *c, enum close_reason reason, const char *detail) {
 		return; /* on_closed sent something, which failed and came here first */
 	conn_set_state(c, CONN_DEAD);
 	conn_limits_leave(c);
+	if (c->is_blocked)
+		stat_sub(STAT_slow_readers, 1);
 	conn_log_end(c);
 	deadline_clear(&c->deadline);
 	evloop_io_stop(&c->io);

@@ -32,7 +32,7 @@ struct conns;
 
 enum close_reason {
 	CLOSE_NONE = 0,
-#define CLOSE_REASON(name, code, sender, level, text) CLOSE_##name,
+#define CLOSE_REASON(name, code, sender, class, level, text) CLOSE_##name,
 #include "server/conn/close_reasons.tbl"
 	CLOSE_REASON_COUNT
 };
@@ -40,6 +40,8 @@ enum close_reason {
 const char *close_reason_name(enum close_reason r);
 /* Of its close frame; 0: it has none. */
 uint16_t close_reason_code(enum close_reason r);
+/* "none": it is no end by itself, but what follows one. */
+const char *close_reason_class(enum close_reason r);
 
 /* What a front end gives to a connection that it upgrades. Static const; every slot filled but the last. */
 struct conn_ops {

@@ -153,12 +153,14 @@ void conn_http_refuse_memory(struct conn *c, enum close_reason reason) {
 }
 
 void conn_http_timeout(struct conn *c) {
-	if (!conn_http_is_idle(c))
+	if (!conn_http_is_idle(c)) {
+		stat_add(STAT_requests_timed_out, 1);
 		conn_http_refuse(c, CLOSE_handshake_timeout, 408, "The request was not complete in time.", NULL);
-	else if (c->has_answered)
+	} else if (c->has_answered) {
 		conn_end(c, CLOSE_http_idle, NULL);
-	else
+	} else {
 		conn_end(c, c->stream.is_handshaking ? CLOSE_tls_handshake_timeout : CLOSE_handshake_timeout, NULL);
+	}
 }
 
 /* --- the upgrade --- */
@@ -215,12 +217,14 @@ static bool admit(struct conn *c, const struct http_request *r) {
 	}
 	(void)http_header_find(r, "Expect", &expects);
 	if (expects > 0 && !http_header_has_token(r, "Expect", "100-continue")) {
+		stat_add(STAT_requests_refused, 1);
 		conn_refuse(c, 417, "No expectation but 100-continue can be met.", NULL);
 		return false;
 	}
 	if (c->cs->host.on_head != NULL && !c->cs->host.on_head(c, r))
 		return false;
 	if (r->content_length > 0 && r->content_length > c->cs->host.body_max(r, c->cs->host.arg)) {
+		stat_add(STAT_requests_refused, 1);
 		conn_refuse(c, 413, "The body is larger than what is accepted here.", NULL);
 		return false;
 	}
@@ -253,6 +257,7 @@ static bool use_request(struct conn *c, struct slice *rest) {
 		return false;
 	case HTTP_PARSE_BAD:
 		c->is_head = false;
+		stat_add(STAT_requests_refused, 1);
 		conn_refuse(c, error.status, error.sentence, NULL);
 		return false;
 	case HTTP_PARSE_DONE:

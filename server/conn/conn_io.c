@@ -236,6 +236,8 @@ static bool progress_counts(const struct conn *c) {
 static void on_blocked(struct conn *c, bool has_progress) {
 	bool is_news = !c->is_blocked;
 
+	if (is_news)
+		stat_add(STAT_slow_readers, 1);
 	c->is_blocked = true;
 	if ((is_news || has_progress) && progress_counts(c))
 		c->since_ms = conn_stamp(c);
@@ -249,6 +251,8 @@ static void on_blocked(struct conn *c, bool has_progress) {
 static void on_drained(struct conn *c) {
 	bool was_blocked = c->is_blocked;
 
+	if (was_blocked)
+		stat_sub(STAT_slow_readers, 1);
 	c->is_blocked = false;
 	resume(c);
 	if (c->state == CONN_LINGER && !c->is_shut) {

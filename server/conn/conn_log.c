@@ -6,18 +6,23 @@
 enum sender { WE, THEY };
 
 static const struct {
-	const char *name, *text;
+	const char *name, *text, *class;
 	uint16_t code;
 	enum sender sender;
 	enum log_level level;
 } reasons[CLOSE_REASON_COUNT] = {
-	[CLOSE_NONE] = { "none", "", 0, WE, LOG_DEBUG },
-#define CLOSE_REASON(name, code, sender, level, text) [CLOSE_##name] = { #name, text, code, sender, LOG_##level },
+	[CLOSE_NONE] = { "none", "", "none", 0, WE, LOG_DEBUG },
+#define CLOSE_REASON(name, code, sender, class, level, text) \
+	[CLOSE_##name] = { #name, text, #class, code, sender, LOG_##level },
 #include "server/conn/close_reasons.tbl"
 };
 
 const char *close_reason_name(enum close_reason r) {
 	return reasons[r].name;
+}
+
+const char *close_reason_class(enum close_reason r) {
+	return reasons[r].class;
 }
 
 const char *close_reason_text(enum close_reason r) {

@@ -137,10 +137,11 @@ static void free_if_heavy(struct conn *c, void *unused UNUSED) {
 
 /* Of the excess, by what this process holds of what all hold. Those who have not weighed yet hold at least what they count. */
 static uint64_t share_of(struct conn_memory *m) {
+	const struct stats_block *b;
 	uint64_t others = 0;
+	int index = 0;
 
-	for (int i = STATS_RETIRED + 1, end = stats_shared != NULL ? atomic_load(&stats_shared->host.blocks_end) : 0; i < end; i++) {
-		const struct stats_block *b = &stats_shared->block[i];
+	while (stats_shared != NULL && (b = stats_next(stats_shared, &index)) != NULL) {
 		uint64_t weighed = stat_get(b, STAT_memory_held_bytes);
 		uint64_t counted = stat_get(b, STAT_client_queue_bytes) + stat_get(b, STAT_client_input_bytes);
 

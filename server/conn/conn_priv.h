@@ -42,6 +42,7 @@ enum {
 	CONN_CLOSE_FLUSH_MS = 5000,	/* without progress, for what waits before our close frame */
 	CONN_TURNED_AWAY_MAX = 256,	/* refused at the door and not gone yet; further ones are not told */
 	CONN_RETRY_AFTER_MAX = 40,	/* a Retry-After header */
+	CONN_BYTES = 352,		/* what malloc makes of a struct conn */
 	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
 };
 

@@ -252,6 +252,7 @@ static void start(struct conn *c) {
 	list_add_tail(&cs->all, &c->link);
 	cs->count++;
 	stat_add(STAT_connections, 1);
+	stat_add(STAT_connection_bytes, CONN_BYTES);
 	stat_add(STAT_connections_accepted, 1);
 	trace_event(accept, c->id, c->stream.fd, 0);
 	conn_arm(c);
@@ -299,6 +300,7 @@ void conns_remove(struct conn *c) {
 	list_add_tail(&c->cs->dead, &c->link);
 	c->cs->count--;
 	stat_sub(STAT_connections, 1);
+	stat_sub(STAT_connection_bytes, CONN_BYTES);
 }
 
 size_t conns_count(const struct conns *cs) {

@@ -25,6 +25,13 @@ void hub_take_publication(struct hub *h, struct channel *ch, const struct ipc_pu
 		delivery_publication(&h->delivery, ch, p);
 }
 
+/* Negative, when the clock was set or is another machine's, is nothing. */
+static void note_latency(const struct hub *h, uint64_t sent_us) {
+	uint64_t now = evloop_wall_us(h->loop);
+
+	stat_observe(STAT_delivery_latency, now > sent_us ? now - sent_us : 0);
+}
+
 static void hub_on_deliver(struct hub *h, const struct ipc_deliver *m) {
 	struct channel *ch = channels_find(&h->channels, m->channel);
 	struct ipc_publication p = { .offset = m->offset, .time_ms = m->time_ms, .kind = m->kind, .data = m->data,
@@ -40,6 +47,7 @@ static void hub_on_deliver(struct hub *h, const struct ipc_deliver *m) {
 			return;
 		}
 		if (m->offset == ch->offset + 1) {
+			note_latency(h, m->sent_us);
 			memcpy(p.key, m->key, sizeof(p.key));
 			hub_take_publication(h, ch, &p);
 			return;

@@ -170,6 +170,7 @@ static void publish(struct hub_client *c, struct ipc_publish *m, hub_result_fn f
 	if (r == NULL)
 		return;
 	r->fn.result = fn;
+	m->sent_us = evloop_wall_us(c->hub->loop);
 	c->hub->is_publishing = true;
 	bus_ask(c->hub->bus, &r->bus, IPC_publish, m, on_published);
 	trace_event(publish, c->conn != NULL ? conn_number(c->conn) : 0, m->data.len, r->bus.id);

@@ -14,14 +14,16 @@
 #include "common/svc/memory_watch.h"
 #include "common/svc/proc.h"
 #include "common/svc/trace.h"
+#include "common/svc/usage.h"
 #include "server/master/launch.h"
 #include "server/worker/control.h"
 #include "server/worker/worker.h"
 
+enum { MASTER_USAGE_MS = 5000 };	/* it does next to nothing */
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
-/* Descriptors that a worker opens itself: of the event loop 3, control, link, what memory is watched with, and the spare one to refuse
- * newcomers with. */
-enum { WORKER_OWN_FILES = 7 };
+/* Descriptors that a worker opens itself: of the event loop 3, control, link, what memory of all and its own are watched with, and the
+ * spare one to refuse newcomers with. */
+enum { WORKER_OWN_FILES = 8 };
 
 /* START: not all children have been ready yet. DRAIN: the workers go. ADMIN: it goes, while the broker still answers what it asked. END:
  * only waiting for the last children. */
@@ -38,6 +40,7 @@ struct master {
 	struct child *children;		/* the broker, the workers, admin */
 	size_t child_count;
 	enum phase phase;
+	uint64_t usage_due_ms;		/* what it takes itself */
 	uint64_t phase_due_ms;		/* PREDRAIN: drain; later: kill who is left */
 	bool is_debugging;		/* all areas of the log are at debug, by SIGUSR1 */
 	int exit_status;
@@ -597,6 +600,7 @@ static struct timespec time_to_wait(const struct master *m, uint64_t now) {
 
 	if (m->phase >= PHASE_PREDRAIN)
 		earlier(&due, m->phase_due_ms);
+	earlier(&due, m->usage_due_ms);
 	if (m->certificates.rotate_due_ms > 0)
 		earlier(&due, m->certificates.rotate_due_ms);
 	for (size_t i = 0; i < m->child_count; i++) {
@@ -613,6 +617,18 @@ static struct timespec time_to_wait(const struct master *m, uint64_t now) {
 	return (struct timespec){ .tv_sec = (time_t)(left / 1000), .tv_nsec = (long)(left % 1000) * 1000000 };
 }
 
+static void count_usage(struct master *m, uint64_t now) {
+	struct usage usage;
+
+	if (now < m->usage_due_ms)
+		return;
+	m->usage_due_ms = now + MASTER_USAGE_MS;
+	/* Opened each time, so that no child inherits it. */
+	usage_open(&usage);
+	usage_count(&usage, 0);
+	usage_close(&usage);
+}
+
 static void master_loop(struct master *m, const sigset_t *set) {
 	while (m->phase != PHASE_END || is_anybody_running(m)) {
 		struct timespec wait;
@@ -627,6 +643,7 @@ static void master_loop(struct master *m, const sigset_t *set) {
 		}
 		phase_step(m, now_ms());
 		certificates_step(&m->certificates, m->config, now_ms());
+		count_usage(m, now_ms());
 		wait = time_to_wait(m, now_ms());
 		signo = sigtimedwait(set, NULL, &wait);
 		if (signo > 0)

@@ -38,7 +38,7 @@ bool proto_is_path(struct slice path);
 void proto_upgrade(struct proto_context *context, struct conn *c, const struct http_request *r);
 
 /* Channel names: rooms are "room:NAME"; names that begin with '$' are the server's own. */
-#define CHANNEL_ROOM_PREFIX "room:"
+#define CHANNEL_ROOM_PREFIX IPC_ROOM_PREFIX
 #define CHANNEL_EVERYBODY "$all"
 #define CHANNEL_BROADCAST "$broadcast"
 /* No channel: whence a publication seems to come that the operator has sent to this client alone. */

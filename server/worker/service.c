@@ -190,6 +190,18 @@ static void on_turn_end(void *arg) {
 		evloop_stop(s->loop);
 }
 
+/* What it takes, each second. */
+static void count_usage(void *arg) {
+	struct service *s = arg;
+	uint64_t waiting = 0;
+
+	for (int kind = 0; kind < LISTEN_KINDS; kind++)
+		waiting += listener_waiting(s->gates[kind].listener);
+	stat_set(STAT_accept_queue, waiting);
+	usage_count(&s->usage, conns_count(s->conns));
+	evloop_timer_start(&s->usage_timer, USAGE_MS);
+}
+
 static struct ws_deflate_settings deflate_settings(const struct config *config) {
 	static const enum ws_deflate_mode modes[] = {
 		[COMPRESSION_OFF] = WS_DEFLATE_OFF,
@@ -242,6 +254,9 @@ void service_init(struct service *s, const struct heritage *h, int role, const s
 	s->hub = hub_new(s->loop, &hub_settings, forms, form_count);
 	open_gates(s);
 	evloop_timer_init(s->loop, &s->patience, open_doors, s);
+	evloop_timer_init(s->loop, &s->usage_timer, count_usage, s);
+	if (role == PROCESS_WORKER)
+		evloop_count_turns(s->loop, STAT_loop_turn, STAT_loop_turn_longest);
 	evloop_io_start(s->loop, &s->control, h->control_fd, EVLOOP_READ, on_control, s);
 }
 
@@ -267,6 +282,8 @@ void service_run(struct service *s, const int *listeners, int listener_count, co
 	s->doors = listeners;
 	s->door_count = listener_count;
 	s->door_kinds = kinds;
+	usage_open(&s->usage);
+	count_usage(s);
 	/* Everything is open, and libcrypto has read its configuration. */
 	sandbox_start(s->heritage->config->sandbox == SWITCH_ON, SANDBOX_LOCAL);
 	evloop_timer_start(&s->patience, LINK_PATIENCE_MS);
@@ -275,6 +292,9 @@ void service_run(struct service *s, const int *listeners, int listener_count, co
 
 void service_fini(struct service *s) {
 	evloop_timer_stop(&s->patience);
+	evloop_timer_stop(&s->usage_timer);
+	usage_count(&s->usage, 0);
+	usage_close(&s->usage);
 	for (int kind = 0; kind < LISTEN_KINDS; kind++)
 		listener_free(&s->gates[kind].listener);
 	conns_free(&s->conns);

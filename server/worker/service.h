@@ -4,6 +4,7 @@
 #ifndef SERVER_WORKER_SERVICE_H
 #define SERVER_WORKER_SERVICE_H
 
+#include "common/svc/usage.h"
 #include "server/conn/conn.h"
 #include "server/hub/hub.h"
 #include "server/net/listener.h"
@@ -30,6 +31,8 @@ struct service {
 	const uint8_t *door_kinds;	/* of each; NULL: all plain */
 	int door_count;
 	struct evloop_timer patience;
+	struct usage usage;
+	struct evloop_timer usage_timer;
 	/* Set before service_run(); may be NULL. */
 	evloop_fn after_turn;	/* last of all at the end of a turn */
 	void (*on_auth)(struct slice bundle, void *arg);	/* other tokens or keys than those of the heritage */

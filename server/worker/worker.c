@@ -41,8 +41,10 @@ static bool admit_handshake(struct conn *c, const struct http_request *r) {
 	struct ws_refusal why;
 	bool is_good = ws_handshake_check(r, &why);
 
-	if (!is_good)
+	if (!is_good) {
+		stat_add(STAT_handshakes_refused, 1);
 		conn_refuse(c, why.status, why.sentence, why.extra_headers);
+	}
 	return is_good;
 }
 
@@ -65,8 +67,10 @@ static bool admit_unless_banned(const struct reception *e, struct conn *c) {
 static bool admit_user(const struct reception *e, struct conn *c, const struct http_request *r, struct auth_grant **grant) {
 	enum auth_refusal why = auth_request(e->auth, r, evloop_wall_ms(conns_loop(conn_conns(c))) / 1000, grant);
 
-	if (why != AUTH_OK)
+	if (why != AUTH_OK) {
+		stat_add(STAT_tokens_refused, 1);
 		conn_refuse(c, auth_refusal_status(why), auth_refusal_sentence(why), auth_refusal_header(why));
+	}
 	return why == AUTH_OK;
 }
 
@@ -84,6 +88,7 @@ static void serve_websocket(struct reception *e, struct conn *c, const struct ht
 	struct auth_grant *grant;
 
 	if (!proto_is_path(r->path)) {
+		stat_add(STAT_paths_refused, 1);
 		conn_refuse(c, 404, "there is no WebSocket at this address; try /ws, /echo or /broadcast", NULL);
 		return;
 	}
@@ -106,6 +111,7 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 	} else if (ws_handshake_is_wanted(r)) {
 		serve_websocket(e, c, r);
 	} else if (r->method != HTTP_GET && r->method != HTTP_HEAD) {
+		stat_add(STAT_methods_refused, 1);
 		conn_refuse(c, 405, "only GET and HEAD are answered here", "Allow: GET, HEAD\r\n");
 	} else if (asset != NULL) {
 		asset_serve(c, r, asset);
@@ -113,6 +119,7 @@ static void on_request(struct conn *c, const struct http_request *r, struct slic
 		/* A browser cannot see why an upgrade was refused; a plain GET of the same address tells it. */
 		serve_websocket(e, c, r);
 	} else {
+		stat_add(STAT_paths_refused, 1);
 		conn_refuse(c, 404, "there is nothing at this address", NULL);
 	}
 }

@@ -69,4 +69,4 @@ export async function hold(port, { count, args, address = (i) => `127.0.0.${2 + 
 
 /** Reasons that are the server's, and how many it has ended for each. An unanswered close frame is the second one of its connection. */
 export const closedBy = (before, after) => Object.entries(after.closed).map(([name, n]) => [name, n - before.closed[name]])
-	.filter(([name, n]) => n > 0 && !['client_reset', 'client_eof', 'http_done', 'close_timeout'].includes(name));
+	.filter(([name, n]) => n > 0 && !['client_reset', 'client_eof', 'http_done'].includes(name));

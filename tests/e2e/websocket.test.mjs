@@ -111,7 +111,7 @@ story('control frames and the close handshake', {}, async (herold, t) => {
 		silent.write(frame(OP.TEXT, 'I am still talking'))
 		await silent.finished()
 		await herold.waitLog(/reason=bad_data .*then=close_timeout/)
-		assert.equal((await herold.status()).counters.closed.close_timeout, 1)
+		assert.equal((await herold.status()).counters.close_timeouts, 1)
 	})
 	await t.test('the client goes without a word', async () => {
 		const gone = await opened()

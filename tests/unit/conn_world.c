@@ -199,6 +199,10 @@ uint64_t world_closed_with(enum close_reason reason) {
 	return stat_get(stats_own, (enum stat_id)(STAT_closed + reason)) - w.closed_before[reason];
 }
 
+uint64_t world_close_timeouts(void) {
+	return stat_get(stats_own, STAT_close_timeouts) - w.close_timeouts_before;
+}
+
 /* --- the client --- */
 
 int world_open_one(int buffer_bytes) {
@@ -336,6 +340,7 @@ void world_setup_with(const struct conn_settings *s) {
 	w.open_count = w.closed_count = w.by_server_count = w.gone_count = w.request_count = w.message_count = w.limited_count = 0;
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		w.closed_before[i] = stat_get(stats_own, (enum stat_id)(STAT_closed + i));
+	w.close_timeouts_before = stat_get(stats_own, STAT_close_timeouts);
 	log_set_level(LOG_ERROR);
 	w.loop = evloop_new();
 	with_limits.limits = w.limits;
@@ -356,6 +361,8 @@ void world_teardown(void) {
 	ck_assert_int_eq(w.closed_count, w.open_count);
 	ck_assert_uint_eq(stat_get(stats_own, STAT_connections), 0);
 	ck_assert_uint_eq(stat_get(stats_own, STAT_websockets), 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_slow_readers), 0);
+	ck_assert_uint_eq(stat_get(stats_own, STAT_connection_bytes), 0);
 	mem_free(w.got);
 	outq_free_spare();
 }

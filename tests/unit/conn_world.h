@@ -29,6 +29,7 @@ struct world {
 	const char *wanted;
 	uint64_t stop_ms;
 	uint64_t closed_before[CLOSE_REASON_COUNT];
+	uint64_t close_timeouts_before;
 	/* What the owner saw. */
 	struct conn *opened, *waiting;
 	int open_count, closed_count, by_server_count, gone_count, request_count, message_count, limited_count;
@@ -52,6 +53,7 @@ bool world_is_all_gone(void);
 bool world_is_closed(void);
 /* How many connections of this test ended so. */
 uint64_t world_closed_with(enum close_reason reason);
+uint64_t world_close_timeouts(void);
 /* The owner answers 200. */
 void world_respond(struct conn *c, const char *text, size_t len);
 

@@ -67,7 +67,7 @@ START_TEST(closed_by_the_client) {
 	ck_assert_int_eq(w.closed_count, 1);
 	ck_assert_int_eq(w.by_server_count, 0);
 	ck_assert_uint_eq(world_closed_with(CLOSE_client_close), 1);
-	ck_assert_uint_eq(world_closed_with(CLOSE_close_timeout), 0);
+	ck_assert_uint_eq(world_close_timeouts(), 0);
 }
 END_TEST
 
@@ -132,7 +132,7 @@ START_TEST(bad_frames) {
 		world_expect_end();
 		ck_assert_uint_eq(world_closed_with(cases[i].reason), 1);
 		ck_assert_int_eq(w.by_server_count, 0);
-		ck_assert_uint_eq(world_closed_with(CLOSE_close_timeout), 0);
+		ck_assert_uint_eq(world_close_timeouts(), 0);
 		world_look_at(world_open_one(0));
 		world_forget();
 		w.open_count = w.closed_count = 0;
@@ -166,7 +166,7 @@ START_TEST(closed_by_its_owner) {
 	ck_assert_int_eq(w.closed_count, 1);
 	ck_assert_uint_eq(world_closed_with(CLOSE_policy), 1);
 	ck_assert_uint_eq(world_closed_with(CLOSE_going_away), 0);
-	ck_assert_uint_eq(world_closed_with(CLOSE_close_timeout), 0);
+	ck_assert_uint_eq(world_close_timeouts(), 0);
 }
 END_TEST
 
@@ -182,7 +182,7 @@ START_TEST(close_never_answered) {
 	ck_assert_uint_ge(evloop_now_ms(w.loop) - began, 1800);
 	ck_assert_uint_le(evloop_now_ms(w.loop) - began, 3000);
 	ck_assert_uint_eq(world_closed_with(CLOSE_internal_error), 1);
-	ck_assert_uint_eq(world_closed_with(CLOSE_close_timeout), 1);
+	ck_assert_uint_eq(world_close_timeouts(), 1);
 }
 END_TEST
 

@@ -1,0 +1,24 @@
+/*
+ * usage - what the calling process takes of the machine: processor time, memory, descriptors
+ *
+ * Everything that is read is opened before the sandbox closes.
+ */
+#ifndef COMMON_SVC_USAGE_H
+#define COMMON_SVC_USAGE_H
+
+#include "common/base/base.h"
+
+/* How often it is worth looking. */
+enum { USAGE_MS = 1000 };
+
+struct usage {
+	int memory_fd;		/* owned; -1: the kernel does not say */
+	uint64_t files;		/* descriptors that were open then */
+};
+
+void usage_open(struct usage *u);
+void usage_close(struct usage *u);
+/* Into the counters of this process. files_more: descriptors opened since, less those that were closed. */
+void usage_count(const struct usage *u, uint64_t files_more);
+
+#endif
