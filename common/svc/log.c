@@ -8,6 +8,7 @@
 
 #include "common/svc/log_compose.h"
 #include "common/svc/log_sink.h"
+#include "common/svc/stats.h"
 
 enum { SECOND_MS = 1000 };
 
@@ -141,7 +142,10 @@ static bool write_line(enum log_area area, enum log_level level, const char *mes
 	log_compose(&l, atomic_load_explicit(&log_followed->format, memory_order_relaxed) == LOG_FORMAT_JSON, &head, message, fields);
 	if (level <= LOG_WARN)
 		keep(&head, message, fields);
-	return log_sink_write(l.text, l.len);
+	if (!log_sink_write(l.text, l.len))
+		return false;
+	stat_add((enum stat_id)(STAT_log_lines_error + level), 1);
+	return true;
 }
 
 static void write_or_lose(enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
@@ -151,8 +155,10 @@ static void write_or_lose(enum log_area area, enum log_level level, const char *
 	    write_line(LOG_AREA_process, LOG_WARN, "log lines were lost, their reader did not keep up",
 		(const struct log_field[]){ LF_U("lines", state.lost), { 0 } }))
 		state.lost = 0;
-	if (state.lost > 0 || !write_line(area, level, message, fields))
-		state.lost++;
+	if (state.lost == 0 && write_line(area, level, message, fields))
+		return;
+	state.lost++;
+	stat_add(STAT_log_lost, 1);
 }
 
 /* --- kinds of which there are too many --- */
@@ -207,6 +213,7 @@ static void hold(struct log_kind *kind, enum log_area area, enum log_level level
 	kind->message = message;
 	kind->area = (uint8_t)area;
 	kind->level = (uint8_t)level;
+	stat_add(STAT_log_held_back, 1);
 	if (kind->held++ > 0)
 		return;
 	kind->next = state.held;
