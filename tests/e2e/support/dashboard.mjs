@@ -17,4 +17,4 @@ export function queries(dash, { instance = '.*', rateInterval = '10s', range = '
 }
 
 /** The names of Herold's metrics in a text. */
-export const metricNames = (text) => new Set([...text.matchAll(/(?<![\w:])herold_\w+/g)].map(([name]) => name))
+export const metricNames = (text) => new Set([...text.matchAll(/(?<![\w:/])herold_\w+/g)].map(([name]) => name))
