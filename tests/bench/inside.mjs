@@ -21,10 +21,14 @@ async function heroldUnder(name, under, settings) {
 	const args = heroldArgs(['workers=1', ...Object.entries({ ...STEADY_OPTIONS, ...settings }).map((pair) => pair.join('='))]);
 	const server = await startServer(name, under[0], (port, admin) => [...under.slice(1), options.herold, ...args(port, admin)],
 		['/echo', '/broadcast'], null);
-	const { workers, broker } = await (await fetch(`http://127.0.0.1:${server.admin}/status`)).json();
+	const { workers, broker, admin } = await (await fetch(`http://127.0.0.1:${server.admin}/status`)).json();
 
-	return Object.assign(server, { worker: workers[0].pid, broker: broker.pid });
+	return Object.assign(server, { worker: workers[0].pid, broker: broker.pid, adminProcess: admin.pid });
 }
+
+/** Callgrind writes its files to that folder, from inside of the processes. */
+export const heroldInCallgrind = (folder) =>
+	heroldUnder('herold', underCallgrind(folder), { sandbox: 'off', ...(process.getuid() === 0 ? { user: 'root' } : {}) });
 
 const line = (columns, widths) => say(columns.map((text, i) => (i === 0 ? String(text).padEnd(widths[i]) : String(text).padStart(widths[i]))).join(''));
 
@@ -83,8 +87,7 @@ async function connects(port, count) {
 /** Instructions in user space; they repeat almost to the last one, whatever else the machine does. */
 export async function instructions() {
 	const folder = path.join(BUILD, 'callgrind');
-	// Callgrind writes its files from inside of the processes.
-	const server = await heroldUnder('herold', underCallgrind(folder), { sandbox: 'off', ...(process.getuid() === 0 ? { user: 'root' } : {}) });
+	const server = await heroldInCallgrind(folder);
 	const widths = [40, 10, 10, 10, 10, 10, 10, 11];
 	const profiles = [];
 	const count = async (title, processes, per, work) => {

@@ -20,6 +20,7 @@ import { latency } from './latency.mjs';
 import { memory, wave } from './memory.mjs';
 import { sheet } from './plot.mjs';
 import { overRedis } from './redis.mjs';
+import { scrapes } from './scrape.mjs';
 import { storm } from './storm.mjs';
 import { overTls } from './tls.mjs';
 
@@ -34,7 +35,7 @@ if (!PINNED)
 	say('One core only: server and load share it.');
 const SECTIONS = {
 	echo: echoes, fan: fans, connects, latency, idle, compress: compression, bytes, tls: overTls, big: bigBesideSmall, redis: overRedis, artillery,
-	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions, storm, memory, wave,
+	attacks, floods, growth, fanin: fanIn, steady: steadily, instructions, storm, memory, wave, scrape: scrapes,
 };
 
 for (const name of options.only.split(',')) {
