@@ -14,6 +14,7 @@ struct live {
 	struct admin *admin;	/* borrowed */
 	struct evloop *loop;	/* borrowed */
 	struct live_series *series;
+	struct live_ask ask;
 	struct evloop_timer timer;
 	struct rcbuf *newest;	/* the last message, whole frame; NULL: nobody looks */
 	struct conn *viewer[LIVE_VIEWERS];	/* borrowed; NULL: a free place */
@@ -38,7 +39,7 @@ static void write_newest(struct live *l, bool is_point) {
 	struct buf text;
 
 	buf_init(&text, SIZE_MAX);
-	live_text_now(l->admin, l->series, is_point, &text);
+	live_text_now(l->admin, l->series, &l->ask, is_point, &text);
 	frame = text.failed ? NULL : frame_of(buf_slice(&text));
 	buf_fini(&text);
 	if (frame == NULL)
@@ -54,6 +55,10 @@ static void measure(struct live *l, bool *is_point) {
 	*is_point = live_series_measure(l->series, evloop_now_ms(l->loop), evloop_wall_ms(l->loop), memory_use_sum(&use));
 }
 
+static void ask(struct live *l) {
+	live_ask_again(&l->ask, live_now(l->series, STAT_client_queue_bytes) > 0);
+}
+
 static void on_second(void *arg) {
 	struct live *l = arg;
 	bool is_point;
@@ -62,6 +67,7 @@ static void on_second(void *arg) {
 	measure(l, &is_point);
 	if (l->viewers == 0)
 		return;
+	ask(l);
 	write_newest(l, is_point);
 	for (size_t i = 0; i < LIVE_VIEWERS; i++) {
 		if (l->viewer[i] != NULL && l->newest != NULL)
@@ -84,8 +90,10 @@ static void on_open(struct conn *c) {
 	if (!history.failed)
 		conn_send(c, WS_TEXT, buf_slice(&history));
 	buf_fini(&history);
-	if (l->newest == NULL)
+	if (l->newest == NULL) {
+		ask(l);
 		write_newest(l, false);
+	}
 	if (l->newest != NULL)
 		conn_send_frames(c, l->newest, NULL, 1);
 }
@@ -110,8 +118,10 @@ static void on_closed(struct conn *c, bool by_server UNUSED) {
 	l->viewer[place] = NULL;
 	l->viewers--;
 	stat_set(STAT_viewers, l->viewers);
-	if (l->viewers == 0)
-		rcbuf_unref(&l->newest);
+	if (l->viewers > 0)
+		return;
+	rcbuf_unref(&l->newest);
+	live_ask_forget(&l->ask);
 }
 
 static const struct conn_ops viewer_ops = {
@@ -144,6 +154,7 @@ struct live *live_new(struct admin *a, struct evloop *loop) {
 	l->admin = a;
 	l->loop = loop;
 	l->series = live_series_new(a->stats);
+	live_ask_init(&l->ask, a->hub, loop);
 	measure(l, &is_point);
 	evloop_timer_init(loop, &l->timer, on_second, l);
 	evloop_timer_start(&l->timer, SECOND_MS);
@@ -156,6 +167,7 @@ void live_free(struct live **l) {
 	BUG_ON((*l)->viewers != 0);
 	evloop_timer_stop(&(*l)->timer);
 	rcbuf_unref(&(*l)->newest);
+	live_ask_fini(&(*l)->ask);
 	live_series_free(&(*l)->series);
 	mem_free(*l);
 	*l = NULL;

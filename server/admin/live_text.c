@@ -198,7 +198,7 @@ static size_t points_kept(const struct live_series *s) {
 	return s->points < LIVE_POINTS ? (size_t)s->points : LIVE_POINTS;
 }
 
-void live_text_now(const struct admin *a, const struct live_series *s, bool is_point, struct buf *out) {
+void live_text_now(const struct admin *a, const struct live_series *s, const struct live_ask *asked, bool is_point, struct buf *out) {
 	const struct live_second *newest = live_newest(s);
 	uint64_t start = atomic_load(&a->stats->host.start_wall_ms), wall_ms = newest->wall_ms;
 	struct hub_engine engine = hub_engine(a->hub);
@@ -213,6 +213,8 @@ void live_text_now(const struct admin *a, const struct live_series *s, bool is_p
 	json_object_set_new(o, "ends", ends_json(s));
 	json_object_set_new(o, "memory", admin_memory_json(a));
 	json_object_set_new(o, "log", log_json(a->stats));
+	json_object_set(o, "rooms", asked->rooms.answer);
+	json_object_set(o, "readers", asked->readers.answer);
 	if (a->config->engine == ENGINE_REDIS)
 		json_object_set_new(o, "redis", redis_json(a, s));
 	if (engine.nodes.len > 0)

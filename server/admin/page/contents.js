@@ -114,6 +114,21 @@ export const PANELS = [
 			text(bytes(w.allocated)), duration(w.uptime)],
 	},
 	{
+		id: 'rooms', title: 'Largest rooms', nothing: 'There is no room.',
+		columns: [{ text: 'Room' }, { text: 'Members', kind: number }],
+		items: (now) => now.rooms,
+		key: (r) => r.room,
+		cells: (r) => [r.room, count(r.members)],
+		share: (r, [largest]) => r.members / largest.members,
+	},
+	{
+		id: 'readers', title: 'Slowest readers', nothing: 'Nothing waits for anybody.',
+		columns: [{ text: 'Client' }, { text: 'Worker', kind: spare }, { text: 'Waiting', kind: number }, { text: 'For', kind: number }],
+		items: (now) => now.readers,
+		key: (r) => r.id,
+		cells: (r) => [`${r.user ?? ''} ${r.address ?? r.id}`.trim(), String(r.worker), text(bytes(r.queued_bytes)), duration(r.stuck_ms / 1000)],
+	},
+	{
 		id: 'redis', title: 'Redis', ...pairs,
 		items: ({ redis }) => redis && [
 			['Servers that take commands', `${redis.up} of ${redis.servers}`],

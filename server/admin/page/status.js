@@ -203,6 +203,8 @@ function showPanel(panel, now) {
 		keys.add(key)
 		panel.cells(item).forEach((text, k) => setText(row.children[k], text))
 		row.dataset.state = panel.state?.(item) ?? ''
+		if (panel.share !== undefined)
+			row.style.setProperty('--share', `${(panel.share(item, items) * 100).toFixed(1)}%`)
 		if (panel.body.children[i] !== row)
 			panel.body.insertBefore(row, panel.body.children[i] ?? null)
 	})
