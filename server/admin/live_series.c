@@ -124,7 +124,7 @@ bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_m
 	stats_take_sums(s->stats, &s->sums);
 	memcpy(second->value, s->sums.all, sizeof(second->value));
 	for (size_t i = 0; i < ARRAY_LEN(of_clients); i++)
-		second->value[of_clients[i]] -= stat_get(stats_own, of_clients[i]);
+		second->value[of_clients[i]] -= s->sums.kind[PROCESS_ADMIN][of_clients[i]];
 	for (int kind = 0; kind < PROCESS_KINDS; kind++)
 		second->restarts[kind] = atomic_load(&s->stats->host.restarts[kind]);
 	for (int i = STATS_PAST; i < blocks; i++)

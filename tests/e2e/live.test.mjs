@@ -110,6 +110,36 @@ story('a worker that died is in the verdict and in the last errors', { options: 
 	viewer.close()
 })
 
+story('the largest rooms, and who does not take what is sent', { options: { workers: 2, client_queue_bytes: 64 << 20 } }, async (herold) => {
+	const users = []
+
+	for (const [i, room] of ['small', 'large', 'large', 'large', 'middle', 'middle'].entries())
+		users.push(await ChatClient.login(herold, { userId: `u${i}`, room }))
+	const viewer = await look(herold)
+	const { rooms } = await viewer.next((m) => m.rooms?.length === 3)
+
+	assert.deepEqual(rooms.map((r) => [r.room, r.members]), [['large', 3], ['middle', 2], ['small', 1]])
+	await viewer.next((m) => m.readers?.length === 0)
+	const lazy = await RawSocket.upgraded(herold.address, { path: '/broadcast' })
+	const talker = await ChatClient.open(herold, { path: '/broadcast' })
+
+	lazy.pause()
+	const talking = setInterval(() => talker.send(JSON.stringify({ type: 'talk', text: 'x'.repeat(200000) })), 20)
+
+	try {
+		const { readers: [reader] } = await viewer.next((m) => m.readers?.some((r) => r.queued_bytes > 200000), 30000)
+
+		assert.equal(reader.address, `127.0.0.1:${lazy.socket.localPort}`)
+		assert.equal(reader.protocol, 'broadcast')
+	} finally {
+		clearInterval(talking)
+	}
+	lazy.destroy()
+	await viewer.next((m) => m.readers?.length === 0 && m.figures.waiting === 0)
+	for (const client of [...users, talker, viewer])
+		client.close()
+})
+
 /** What it is, headers, status, sentence, counter. */
 const REFUSED = [
 	['a page of another origin', { Origin: 'http://evil.example' }, 403, /^pages of another host may not connect here/, 'origins_refused'],
