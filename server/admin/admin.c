@@ -24,6 +24,8 @@ static const struct admin_route routes[] = {
 	{ HTTP_POST, "/api/disconnect", ADMIT_TOKEN, api_disconnect },
 	{ HTTP_POST, "/api/message", ADMIT_TOKEN, api_message },
 	{ HTTP_GET, "/api/rooms", ADMIT_TOKEN, api_rooms },
+	{ HTTP_POST, "/api/drain", ADMIT_TOKEN, api_drain },
+	{ HTTP_POST, "/api/reload", ADMIT_TOKEN, api_reload },
 };
 
 struct admin *admin_of(struct conn *c) {
@@ -144,6 +146,7 @@ struct admin_call *admin_call_new(struct conn *c) {
 	struct admin_call *call = mem_zalloc(sizeof(*call));
 
 	hub_client_init(admin_of(c)->hub, &call->client, NULL, 0);
+	list_init(&call->in_reloading);
 	call->conn = c;
 	conn_set_user(c, call);
 	return call;
@@ -151,6 +154,7 @@ struct admin_call *admin_call_new(struct conn *c) {
 
 void admin_call_end(struct admin_call *call) {
 	conn_set_user(call->conn, NULL);
+	list_remove(&call->in_reloading);
 	hub_client_fini(&call->client, 0);
 	json_decref(call->answer);
 	mem_free(call);

@@ -20,6 +20,8 @@
 
 struct live;
 
+enum admin_order { ADMIN_DRAIN, ADMIN_RELOAD };
+
 /* Borrows everything for life. */
 struct admin {
 	struct hub *hub;
@@ -30,7 +32,18 @@ struct admin {
 	struct live *live;
 	struct admin_token token;
 	struct origin_list hosts;	/* names that may be asked by without a token */
+	/* To the master, which answers ADMIN_RELOAD by admin_on_reloaded(). False: it cannot be reached. */
+	bool (*order)(enum admin_order what, void *arg);
+	void *order_arg;
+	struct list reloading;		/* struct admin_call: waiting for that answer */
+	struct evloop_timer reload_timer;
 };
+
+/* The rest of *a is filled in. */
+void admin_init(struct admin *a, struct evloop *loop);
+/* After the connections are gone. */
+void admin_fini(struct admin *a);
+void admin_on_reloaded(struct admin *a, bool is_in_force);
 
 /* A conn_host's callbacks; its arg is a struct admin. */
 bool admin_on_head(struct conn *c, const struct http_request *r);

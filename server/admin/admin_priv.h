@@ -10,6 +10,7 @@
 struct admin_call {
 	struct hub_client client;
 	struct conn *conn;	/* borrowed: admin_on_gone() ends the call */
+	struct list in_reloading;	/* on admin.reloading, or on none */
 	uint32_t waiting;	/* answers still to come */
 	json_t *answer;		/* owned; under construction */
 };
@@ -99,5 +100,7 @@ void api_connections(struct conn *c, const struct http_request *r, struct slice 
 void api_disconnect(struct conn *c, const struct http_request *r, struct slice body);
 void api_message(struct conn *c, const struct http_request *r, struct slice body);
 void api_rooms(struct conn *c, const struct http_request *r, struct slice body);
+void api_drain(struct conn *c, const struct http_request *r, struct slice body);
+void api_reload(struct conn *c, const struct http_request *r, struct slice body);
 
 #endif

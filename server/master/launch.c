@@ -169,6 +169,13 @@ static bool make_descriptors(const struct launcher *l, const struct child *c, in
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control) != 0)
 		return errbuf_set(e, "cannot make a control channel: %s", strerror(errno));
+	/* The master waits for signals: what the admin process orders is one more. */
+	if (c->kind == PROCESS_ADMIN && (fcntl(control[0], F_SETOWN, l->master_pid) != 0 ||
+					    fcntl(control[0], F_SETFL, O_NONBLOCK | O_ASYNC) != 0)) {
+		close(control[0]);
+		close(control[1]);
+		return errbuf_set(e, "cannot be told of orders: %s", strerror(errno));
+	}
 	return true;
 }
 

@@ -1,10 +1,12 @@
 /* listeners - opening the sockets of every slot, so that no second server can share them */
 #include "server/master/listeners.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/svc/log.h"
 
 /* The kernel caps it at net.core.somaxconn, and that is the operator's: a herd that comes at once has to fit there. */
 enum { BACKLOG = 65535 };
@@ -134,4 +136,38 @@ void listeners_close(struct listeners *l) {
 	mem_free(l->kind);
 	l->address = l->admin_address = NULL;
 	l->kind = NULL;
+}
+
+/* As people type it into a browser. */
+static void http_address(const struct sock_addr *a, const char *scheme, char *out, size_t size) {
+	char text[SOCK_TEXT_MAX];
+	bool is_any = (a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY)) ||
+	    (a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr));
+
+	sock_text(a, text);
+	if (a->u.sa.sa_family == AF_UNIX)
+		snprintf(out, size, "%s", text);
+	else if (is_any)
+		snprintf(out, size, "%s://localhost:%u/", scheme, ntohs(a->u.in.sin_port));
+	else
+		snprintf(out, size, "%s://%s/", scheme, text);
+}
+
+void listeners_log_ready(const struct listeners *l) {
+	char address[SOCK_TEXT_MAX + 16], admin[SOCK_TEXT_MAX + 16];
+
+	http_address(&l->admin_address[0], "http", admin, sizeof(admin));
+	for (int i = 0; i < l->per_slot; i++) {
+		uint8_t kind = l->kind[i];
+		struct log_field fields[6] = { 0 };
+
+		http_address(&l->address[i], (kind & LISTEN_TLS) != 0 ? "https" : "http", address, sizeof(address));
+		fields[0] = LF_TEXT("address", address);
+		fields[1] = LF_TEXT("admin", admin);
+		fields[2] = LF_I("workers", l->slots);
+		fields[3] = LF_TEXT("version", HEROLD_VERSION);
+		if ((kind & LISTEN_PROXY) != 0)
+			fields[4] = LF_TEXT("proxy_protocol", "expected");
+		log_emit(LOG_INFO, "ready", fields);
+	}
 }

@@ -319,6 +319,13 @@ static void on_child(struct master *m, int signo) {
 	}
 }
 
+/* who: "signal" or "by", and which. */
+static void begin_end(struct master *m, const char *who, const char *which) {
+	log_line(LOG_INFO, "shutting down", LF_TEXT(who, which), LF_I("predrain_seconds", m->config->predrain_seconds),
+	    LF_I("drain_seconds", m->config->drain_seconds));
+	enter_predrain(m);
+}
+
 static void on_end(struct master *m, int signo) {
 	if (m->phase >= PHASE_PREDRAIN) {
 		log_line(LOG_WARN, "ending at once", LF_TEXT("signal", sigabbrev_np(signo)));
@@ -326,9 +333,7 @@ static void on_end(struct master *m, int signo) {
 		enter_end(m, SIGKILL);
 		return;
 	}
-	log_line(LOG_INFO, "shutting down", LF_TEXT("signal", sigabbrev_np(signo)),
-	    LF_I("predrain_seconds", m->config->predrain_seconds), LF_I("drain_seconds", m->config->drain_seconds));
-	enter_predrain(m);
+	begin_end(m, "signal", sigabbrev_np(signo));
 }
 
 static void log_certificates(const struct master *m) {
@@ -391,14 +396,15 @@ static void use_admin_token(struct master *m, const struct admin_token *fresh) {
 	hand_over(m, PROCESS_ADMIN, CONTROL_AUTH, slice_of(fresh->digest, sizeof(fresh->digest)));
 }
 
-static void on_reload(struct master *m, int signo) {
+/* False: what was read cannot be used, which is logged. */
+static bool reload(struct master *m) {
 	struct credentials credentials = { .bundle = { 0 } };
 	struct buf now_valid, needs_restart;
 	struct admin_token admin_token;
 	struct config fresh;
+	bool is_good = false;
 	struct errbuf e;
 
-	(void)signo;
 	buf_init(&now_valid, 4096);
 	buf_init(&needs_restart, 4096);
 	/* Certificates last, because they are in use with that: all or nothing. */
@@ -411,6 +417,7 @@ static void on_reload(struct master *m, int signo) {
 		set_log(m);
 		use_secrets(m, &credentials);
 		use_admin_token(m, &admin_token);
+		is_good = true;
 		log_line(LOG_INFO, "the configuration was read again", LF_SLICE("changed", buf_slice(&now_valid)),
 		    LF_SLICE("needs_restart", buf_slice(&needs_restart)));
 	} else {
@@ -420,6 +427,26 @@ static void on_reload(struct master *m, int signo) {
 	config_fini(&fresh);
 	buf_fini(&now_valid);
 	buf_fini(&needs_restart);
+	return is_good;
+}
+
+static void on_reload(struct master *m, int signo UNUSED) {
+	(void)reload(m);
+}
+
+/* What the admin process was asked to order. No client's bytes are in it. */
+static void on_order(struct master *m, int signo UNUSED) {
+	const struct child *admin = &m->children[m->child_count - 1];
+	struct control_message order;
+
+	while (child_is_running(admin) && control_receive(admin->control_fd, &order) == CONTROL_GOT) {
+		if (order.fd >= 0)
+			close(order.fd);
+		if (order.what == CONTROL_RELOAD)
+			control(admin, CONTROL_RELOADED, reload(m));
+		else if (order.what == CONTROL_DRAIN && m->phase < PHASE_PREDRAIN)
+			begin_end(m, "by", "the admin listener");
+	}
 }
 
 /* All areas at debug; the second time, as configured. */
@@ -438,6 +465,7 @@ static const struct {
 	{ SIGTERM, on_end },
 	{ SIGINT, on_end },
 	{ SIGHUP, on_reload },
+	{ SIGIO, on_order },
 	{ SIGPIPE, NULL },
 	{ SIGUSR1, on_debug },
 	{ SIGUSR2, NULL },
@@ -544,40 +572,6 @@ static void master_close(struct master *m) {
 	mem_free(m->children);
 }
 
-/* As people type it into a browser. */
-static void http_address(const struct sock_addr *a, const char *scheme, char *out, size_t size) {
-	char text[SOCK_TEXT_MAX];
-	bool is_any = (a->u.sa.sa_family == AF_INET && a->u.in.sin_addr.s_addr == htonl(INADDR_ANY)) ||
-	    (a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr));
-
-	sock_text(a, text);
-	if (a->u.sa.sa_family == AF_UNIX)
-		snprintf(out, size, "%s", text);
-	else if (is_any)
-		snprintf(out, size, "%s://localhost:%u/", scheme, ntohs(a->u.in.sin_port));
-	else
-		snprintf(out, size, "%s://%s/", scheme, text);
-}
-
-static void log_ready(const struct master *m) {
-	char address[SOCK_TEXT_MAX + 16], admin[SOCK_TEXT_MAX + 16];
-
-	http_address(&m->listeners.admin_address[0], "http", admin, sizeof(admin));
-	for (int i = 0; i < m->listeners.per_slot; i++) {
-		uint8_t kind = m->listeners.kind[i];
-		struct log_field fields[6] = { 0 };
-
-		http_address(&m->listeners.address[i], (kind & LISTEN_TLS) != 0 ? "https" : "http", address, sizeof(address));
-		fields[0] = LF_TEXT("address", address);
-		fields[1] = LF_TEXT("admin", admin);
-		fields[2] = LF_I("workers", m->listeners.slots);
-		fields[3] = LF_TEXT("version", HEROLD_VERSION);
-		if ((kind & LISTEN_PROXY) != 0)
-			fields[4] = LF_TEXT("proxy_protocol", "expected");
-		log_emit(LOG_INFO, "ready", fields);
-	}
-}
-
 static bool are_all_ready(const struct master *m) {
 	for (size_t i = 0; i < m->child_count; i++) {
 		if (m->children[i].state != CHILD_READY)
@@ -639,7 +633,7 @@ static void master_loop(struct master *m, const sigset_t *set) {
 		children_step(m, now_ms());
 		if (m->phase == PHASE_START && are_all_ready(m)) {
 			m->phase = PHASE_SERVE;
-			log_ready(m);
+			listeners_log_ready(&m->listeners);
 		}
 		phase_step(m, now_ms());
 		certificates_step(&m->certificates, m->config, now_ms());

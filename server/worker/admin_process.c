@@ -3,6 +3,7 @@
 #include "common/svc/log.h"
 #include "server/admin/live.h"
 #include "server/page/assets.h"
+#include "server/worker/control.h"
 #include "server/worker/service.h"
 
 /* The digest of a new token. */
@@ -15,6 +16,17 @@ static void on_auth(struct slice digest, void *arg) {
 	memcpy(admin->token.digest, digest.ptr, digest.len);
 	admin->token.is_set = true;
 	log_text(LOG_INFO, "the admin token was read again");
+}
+
+static void on_reloaded(bool is_in_force, void *arg) {
+	admin_on_reloaded(arg, is_in_force);
+}
+
+static bool order_master(enum admin_order what, void *arg) {
+	const struct heritage *h = arg;
+	struct control_message m = { .what = what == ADMIN_DRAIN ? CONTROL_DRAIN : CONTROL_RELOAD, .fd = -1 };
+
+	return control_send(h->control_fd, &m);
 }
 
 int admin_run(const struct heritage *h) {
@@ -36,13 +48,17 @@ int admin_run(const struct heritage *h) {
 	service_init(&service, h, PROCESS_ADMIN, NULL, 0, &host);
 	admin.hub = service.hub;
 	admin.memory = h->memory;
+	admin.order = order_master;
+	admin.order_arg = (void *)(uintptr_t)h;
+	admin_init(&admin, service.loop);
 	admin.live = live_new(&admin, service.loop);
 	service.on_auth = on_auth;
+	service.on_reloaded = on_reloaded;
 	service.callback_arg = &admin;
 	service_run(&service, h->admin_listeners, h->admin_listener_count, NULL);
 	live_free(&admin.live);
 	service_fini(&service);
-	origin_list_fini(&admin.hosts);
+	admin_fini(&admin);
 	log_text(LOG_INFO, "admin ends");
 	return HEROLD_EXIT_OK;
 }

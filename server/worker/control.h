@@ -1,5 +1,5 @@
 /*
- * control - what the master tells a worker or admin over their socket, one message at a time
+ * control - what the master tells a worker or admin over their socket, and the admin process the master, one message at a time
  *
  * A message is two bytes, what and for which slot; some bring a descriptor along. The socket is SOCK_SEQPACKET: a message comes
  * whole or not at all.
@@ -16,6 +16,9 @@ enum control_byte {
 	CONTROL_TAKE_BACK = 't',	/* no longer */
 	CONTROL_CERTIFICATES = 'c',	/* newcomers get those in the sealed file that comes along (bundle) */
 	CONTROL_AUTH = 'a',	/* tokens and keys are those in the one that comes along */
+	/* The admin process orders, as it was asked to: DRAIN, as by SIGTERM, or */
+	CONTROL_RELOAD = 'h',	/* as by SIGHUP ... */
+	CONTROL_RELOADED = 'H',	/* ... and what the master answers; slot: 1: what was read is in force, 0: it was refused */
 };
 
 struct control_message {

@@ -151,6 +151,12 @@ static void obey(struct service *s, const struct control_message *m) {
 	case CONTROL_AUTH:
 		replace_secrets(s, m);
 		break;
+	case CONTROL_RELOADED:
+		if (s->on_reloaded != NULL)
+			s->on_reloaded(m->slot != 0, s->callback_arg);
+		break;
+	case CONTROL_RELOAD:
+		break;
 	}
 }
 

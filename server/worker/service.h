@@ -36,6 +36,7 @@ struct service {
 	/* Set before service_run(); may be NULL. */
 	evloop_fn after_turn;	/* last of all at the end of a turn */
 	void (*on_auth)(struct slice bundle, void *arg);	/* other tokens or keys than those of the heritage */
+	void (*on_reloaded)(bool is_in_force, void *arg);	/* CONTROL_RELOADED */
 	void *callback_arg;
 	bool is_draining;
 };
