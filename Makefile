@@ -53,6 +53,7 @@ COMMON_SRC := $(wildcard common/base/*.c common/svc/*.c common/ipc/*.c)
 SERVER_DIRS := net http ws auth limits conn hub inspect moderation proto page admin worker master
 SERVER_SRC := $(wildcard $(SERVER_DIRS:%=server/%/*.c))
 BROKER_SRC := $(filter-out broker/main.c,$(wildcard broker/*.c broker/redis/*.c))
+CTL_SRC := $(wildcard ctl/*.c)
 UNIT_SRC := $(wildcard tests/unit/*.c)
 PAGE_FILES := $(foreach d,server/page server/admin/page,$(wildcard $(d)/*.html $(d)/*.css $(d)/*.js $(d)/*.svg))
 
@@ -60,6 +61,7 @@ objects = $(1:%.c=$(BUILD)/%.o)
 COMMON_OBJ := $(call objects,$(COMMON_SRC))
 SERVER_OBJ := $(call objects,$(SERVER_SRC))
 BROKER_OBJ := $(call objects,$(BROKER_SRC))
+CTL_OBJ := $(call objects,$(CTL_SRC))
 UNIT_OBJ := $(call objects,$(UNIT_SRC))
 # What loads and bench floors use.
 BASE_OBJ := $(filter $(BUILD)/common/base/%,$(COMMON_OBJ))
@@ -86,13 +88,17 @@ endif
 .PHONY: all run test test-compose check unit e2e stories asan-test lint load bench bench-scale fuzz fuzz-programs fuzz-replay fuzz-coverage deps deps-test deps-fuzz clean help
 .DEFAULT_GOAL := all
 
-all: $(BIN)/herold $(BIN)/herold-broker ## build both programs into build/ (MODE=release, debug or asan)
+all: $(BIN)/herold $(BIN)/herold-broker $(BIN)/herold-ctl ## build all programs into build/ (MODE=release, debug or asan)
 
 $(BIN)/herold: $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
 
 $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_BROKER)
+
+# Of common only what an address needs: nothing of the server.
+$(BIN)/herold-ctl: $(CTL_OBJ) $(BASE_OBJ) $(BUILD)/common/svc/sock.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(shell $(PKG_CONFIG) --libs jansson)
 
 $(BUILD)/unit: $(UNIT_OBJ) $(LOAD_PURE_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_BROKER) $(LIBS_TEST)
@@ -155,7 +161,7 @@ $(BUILD)/suites.tbl: $(UNIT_SRC)
 $(BUILD)/tests/unit/%.o: private CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
--include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
+-include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(CTL_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
 
 # Of a sub-make that builds.
 PARALLEL := --no-print-directory -j$(shell nproc)
