@@ -91,6 +91,7 @@ struct redis_server *redis_server_new(struct evloop *loop, const struct redis_se
 	struct redis_conn_settings conn = { loop, NULL, settings->connect_timeout_ms, settings->command_timeout_ms };
 	int node_len = (int)(settings->node.len < 64 ? settings->node.len : 64);
 
+	stat_add(STAT_redis_servers, 1);
 	s->settings = *settings;
 	s->backoff.most_ms = settings->retry_ms;
 	s->ops = ops;
@@ -120,6 +121,7 @@ void redis_server_free(struct redis_server **server) {
 
 	if (s == NULL)
 		return;
+	stat_sub(STAT_redis_servers, 1);
 	redis_probe_stop(&s->probe);
 	redis_conn_free(&s->command);
 	redis_listener_free(&s->listener);

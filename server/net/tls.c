@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/digest.h"
@@ -433,6 +434,24 @@ static bool set_init(struct tls *t, struct certificate_set *set, struct slice bu
 	return set->count > 0;
 }
 
+/* Which is to be renewed in time. */
+static void count_end(const struct certificate_set *set) {
+	uint64_t first = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct tm end;
+		uint64_t at;
+
+		if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(set->item[i].context)), &end) != 1)
+			continue;
+		/* One that ended before 1970 is not none. */
+		at = timegm(&end) > 0 ? (uint64_t)timegm(&end) : 1;
+		if (first == 0 || at < first)
+			first = at;
+	}
+	stat_set(STAT_tls_certificate_end, first * 1000000);
+}
+
 /* --- life --- */
 
 struct tls *tls_new(struct slice bundle, const struct tls_settings *settings, struct errbuf *e) {
@@ -446,6 +465,8 @@ struct tls *tls_new(struct slice bundle, const struct tls_settings *settings, st
 	t->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
 	if (t->ticket_cipher == NULL || !set_init(t, &t->set, bundle, e))
 		tls_free(&t);
+	else
+		count_end(&t->set);
 	return t;
 }
 
@@ -467,6 +488,7 @@ bool tls_replace(struct tls *t, struct slice bundle, struct errbuf *e) {
 	}
 	set_fini(&t->set);
 	t->set = fresh;
+	count_end(&t->set);
 	return true;
 }
 

@@ -102,6 +102,8 @@ async function namesExist({ prometheus }) {
 	const texts = ['rules.yml', 'grafana/herold.json', '../../docs/monitoring.md'].map((path) => readFileSync(join(CONFIG, path), 'utf8'))
 
 	assert.deepEqual([...metricNames(texts.join('\n'))].filter((name) => !there.has(name)), [])
+	assert.equal(await prometheus.value('min(herold_redis_servers)'), 1)
+	assert.ok(await prometheus.value('min(herold_tls_certificate_end_seconds) - time()') > 300 * 86400, 'it is for a year')
 	for (const rule of await prometheus.rules())
 		assert.equal(rule.health, 'ok', `${rule.name}: ${rule.lastError}`)
 }

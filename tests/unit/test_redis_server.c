@@ -67,6 +67,7 @@ START_TEST(it_comes_up_and_calls_are_done) {
 	ck_assert_int_eq(shard.done, 1);
 	call(redis_link_call_writing);
 	ck_assert_int_eq(shard.done, 1);
+	ck_assert_uint_eq(redis_link_stat(STAT_redis_servers), 1);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_up), 1);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_listening), 1);
 	ck_assert_uint_eq(redis_link_stat(STAT_redis_calls), 2);

@@ -5,9 +5,11 @@
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/svc/stats.h"
 #include "server/net/stream.h"
 #include "server/net/tls.h"
 #include "common/base/bundle.h"
@@ -297,6 +299,7 @@ START_TEST(certificates_are_replaced) {
 	buf_init(&text, 1000);
 	tls_describe(tls, &text);
 	ck_assert(slice_starts_with(buf_slice(&text), "own until 20"));
+	ck_assert_uint_gt(stat_get(stats_own, STAT_tls_certificate_end) / 1000000, (uint64_t)time(NULL));
 	buf_fini(&text);
 	bundle_fini(&fresh);
 }
