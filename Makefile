@@ -100,6 +100,18 @@ $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
 $(BIN)/herold-ctl: $(CTL_OBJ) $(BASE_OBJ) $(BUILD)/common/svc/sock.o
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(shell $(PKG_CONFIG) --libs jansson)
 
+# Programs that crash on order, for one test: the same objects, and some that stand in front of functions that clients reach.
+CRASH := $(BIN)/crash/herold $(BIN)/crash/herold-broker
+CRASH_OBJ := $(call objects,$(wildcard tests/crash/*.c))
+
+$(BIN)/crash/herold: $(BUILD)/tests/crash/crash_server.o $(BUILD)/tests/crash/crash.o $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -Wl,--wrap=conn_send_back,--wrap=admin_readyz -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER)
+
+$(BIN)/crash/herold-broker: $(BUILD)/tests/crash/crash_broker.o $(BUILD)/tests/crash/crash.o $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) -Wl,--wrap=router_on_message -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_BROKER)
+
 $(BUILD)/unit: $(UNIT_OBJ) $(LOAD_PURE_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_SERVER) $(LIBS_BROKER) $(LIBS_TEST)
 
@@ -161,7 +173,7 @@ $(BUILD)/suites.tbl: $(UNIT_SRC)
 $(BUILD)/tests/unit/%.o: private CPPFLAGS += -I$(BUILD)
 $(BUILD)/tests/unit/main.o: $(BUILD)/suites.tbl
 
--include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(CTL_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
+-include $(patsubst %.o,%.d,$(COMMON_OBJ) $(SERVER_OBJ) $(BROKER_OBJ) $(UNIT_OBJ) $(CTL_OBJ) $(CRASH_OBJ) $(LOAD_OBJ) $(FLOOR_OBJ) $(FUZZ_HELP_OBJ) $(call objects,$(FUZZ_SRC) tests/fuzz/replay.c) $(BUILD)/server/main.d $(BUILD)/broker/main.d)
 
 # Of a sub-make that builds.
 PARALLEL := --no-print-directory -j$(shell nproc)
@@ -181,7 +193,7 @@ test: deps-test ## install what testing needs, build, and run every test (what C
 unit: $(BUILD)/unit ## unit tests; SUITE=name runs one
 	@tests/unit/run $(BUILD)/unit $(BUILD)/suites.tbl $(SUITE)
 
-e2e: all $(BIN)/herold-load build/count_calls.so tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
+e2e: all $(CRASH) $(BIN)/herold-load build/count_calls.so tests/e2e/node_modules/.package-lock.json ## end-to-end tests with real clients; CASE=file runs one
 	BIN=$(CURDIR)/$(BIN) tests/e2e/run $(CASE)
 
 stories: all tests/e2e/node_modules/.package-lock.json ## the stories about Redis at full length, with at least 100,000 messages; not a part of test

@@ -12,6 +12,7 @@
 #include "common/base/mem.h"
 #include "common/base/outq.h"
 #include "common/svc/config.h"
+#include "common/svc/crash.h"
 #include "common/svc/evloop.h"
 #include "common/svc/log.h"
 #include "common/svc/proc.h"
@@ -185,6 +186,7 @@ static bool prepare(const struct arguments *a, struct config *c, struct errbuf *
 	if (!read_config(a->config_fd, c, e))
 		return false;
 	log_setup((enum log_level)c->log_level, (enum log_format)c->log_format, "broker");
+	crash_init();
 	proc_set_title("herold: broker");
 	map = stats_map_open(a->stats_fd, e);
 	if (map == NULL)

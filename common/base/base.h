@@ -26,7 +26,14 @@
 			bug_abort(__FILE__, __LINE__, #cond); \
 	} while (0)
 
-/* Writes file, line and the broken promise to standard error, then abort(). */
+/* abort(), with file, line and the broken promise as its last words. */
 NORETURN void bug_abort(const char *file, int line, const char *promise);
+/* abort(); why is written to standard error, unless somebody else tells last_words. */
+NORETURN PRINTF_LIKE(1, 2) void abort_because(const char *format, ...);
+
+/* Why this process aborts; "": it does not. */
+extern char last_words[256];
+/* Set by who handles SIGABRT. */
+extern bool last_words_are_told;
 
 #endif

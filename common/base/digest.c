@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "common/base/mem.h"
@@ -52,10 +51,8 @@ static bool algorithm_find(struct algorithm *a) {
 static void digest_with(struct algorithm *a, struct slice s, uint8_t *out) {
 	/* A NULL of length 0 would be handed on to memcpy(). */
 	if (!algorithm_find(a) || EVP_DigestInit_ex2(a->context, a->found, NULL) != 1 ||
-	    EVP_DigestUpdate(a->context, s.len > 0 ? (const void *)s.ptr : "", s.len) != 1 || EVP_DigestFinal_ex(a->context, out, NULL) != 1) {
-		fputs("herold: libcrypto refuses a digest\n", stderr);
-		abort();
-	}
+	    EVP_DigestUpdate(a->context, s.len > 0 ? (const void *)s.ptr : "", s.len) != 1 || EVP_DigestFinal_ex(a->context, out, NULL) != 1)
+		abort_because("libcrypto refuses a digest");
 }
 
 void digest_sha1(struct slice s, uint8_t out[SHA1_BYTES]) {
@@ -83,8 +80,7 @@ void random_bytes(void *out, size_t len) {
 		if (got < 0) {
 			if (errno == EINTR)
 				continue;
-			perror("herold: getrandom");
-			abort();
+			abort_because("getrandom: %s", strerror(errno));
 		}
 		at += got;
 		len -= (size_t)got;

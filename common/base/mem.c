@@ -2,7 +2,6 @@
 #include "common/base/mem.h"
 
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,8 +133,7 @@ void mem_init(void) {
 }
 
 void mem_exhausted(size_t bytes) {
-	fprintf(stderr, "herold: out of memory (%zu bytes wanted)\n", bytes);
-	abort();
+	abort_because("out of memory (%zu bytes wanted)", bytes);
 }
 
 static void *counted(void *ptr) {

@@ -260,10 +260,8 @@ void evloop_timer_init(struct evloop *loop, struct evloop_timer *t, evloop_fn fn
 void evloop_timer_start(struct evloop_timer *t, uint64_t ms) {
 	struct timeval tv = { .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 
-	if (event_add(&t->event, &tv) != 0) {
-		log_text(LOG_ERROR, "no memory for a timer");
-		abort();
-	}
+	if (event_add(&t->event, &tv) != 0)
+		abort_because("no memory for a timer");
 }
 
 void evloop_timer_stop(struct evloop_timer *t) {

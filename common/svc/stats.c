@@ -106,6 +106,7 @@ int stats_block_take(struct stats_map *m, enum process_kind kind, int slot) {
 
 		if (atomic_load(&b->kind) != PROCESS_NONE)
 			continue;
+		trace_clear(&m->trace[i]);
 		atomic_store(&b->slot, slot);
 		atomic_store(&b->start_wall_ms, wall_ms());
 		atomic_store(&b->kind, kind);

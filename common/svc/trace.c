@@ -15,11 +15,14 @@ static const struct {
 };
 
 void trace_use(struct trace_ring *ring) {
-	uint64_t now = trace_get(&trace_own->now);
-
-	memset(ring, 0, sizeof(*ring));
-	trace_set(&ring->now, now);
+	trace_set(&ring->now, trace_get(&trace_own->now));
 	trace_own = ring;
+}
+
+void trace_clear(struct trace_ring *ring) {
+	trace_set(&ring->written, 0);
+	trace_set(&ring->serving, 0);
+	trace_set(&ring->prefix, 0);
 }
 
 void trace_set_ids(const struct id_source *ids) {
@@ -49,6 +52,10 @@ size_t trace_read(const struct trace_ring *ring, struct trace_seen out[TRACE_EVE
 	gone = safe <= begin ? 0 : safe - begin < n ? (size_t)(safe - begin) : n;
 	memmove(out, out + gone, (n - gone) * sizeof(*out));
 	return n - gone;
+}
+
+const char *trace_conn_key(const struct trace_ring *ring) {
+	return trace_get(&ring->prefix) != 0 ? "conn" : "link";
 }
 
 void trace_conn_text(const struct trace_ring *ring, uint64_t conn, char out[ID_TEXT_LEN + 2]) {

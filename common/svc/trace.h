@@ -46,8 +46,10 @@ struct trace_ring {
 /* Of this process; a private one until trace_use(). */
 extern struct trace_ring *trace_own;
 
-/* Forgets what was in it. Borrows for life. */
+/* Borrows for life. */
 void trace_use(struct trace_ring *ring);
+/* Forgets what is in it. */
+void trace_clear(struct trace_ring *ring);
 void trace_set_ids(const struct id_source *ids);
 
 static inline void trace_set(_Atomic uint64_t *to, uint64_t value) {
@@ -96,6 +98,8 @@ struct trace_seen {
 
 /* The oldest first; how many. */
 size_t trace_read(const struct trace_ring *ring, struct trace_seen out[TRACE_EVENTS]);
+/* What those are, as the log names them: "conn", or "link". */
+const char *trace_conn_key(const struct trace_ring *ring);
 /* The connection as the log has it, or the link's number; "" for 0. */
 void trace_conn_text(const struct trace_ring *ring, uint64_t conn, char out[ID_TEXT_LEN + 2]);
 const char *trace_kind_name(enum trace_kind kind);

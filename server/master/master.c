@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/svc/crash.h"
 #include "common/svc/log.h"
 #include "common/svc/memory_watch.h"
 #include "common/svc/proc.h"
 #include "common/svc/trace.h"
 #include "common/svc/usage.h"
 #include "server/master/launch.h"
+#include "server/master/obituary.h"
 #include "server/worker/control.h"
 #include "server/worker/worker.h"
 
@@ -285,13 +287,10 @@ static void child_died(struct master *m, struct child *c, int wait_status, uint6
 	bool was_ready = c->state == CHILD_READY || atomic_load(&m->launch.stats->block[c->stats_block].is_ready) != 0;
 	bool is_expected = is_over(m, c->kind);
 	int exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
-	char name[CHILD_NAME_MAX], status[32];
+	struct obituary obituary = { c, &m->launch.stats->trace[c->stats_block], wait_status, now - c->started_ms, wall_ms(), is_expected };
 
-	child_name(c, name);
-	child_status_text(wait_status, status, sizeof(status));
 	trace_event(end, 0, c->pid, c->slot);
-	log_line(is_expected ? LOG_DEBUG : LOG_ERROR, is_expected ? "a process has ended" : "a process died",
-	    LF_TEXT("child", name), LF_I("child_pid", c->pid), LF_TEXT("end", status), LF_U("lived_ms", now - c->started_ms));
+	obituary_log(&obituary);
 	launch_forget(&m->launch, c);
 	for (size_t i = 0; c->kind == PROCESS_WORKER && i < m->child_count; i++) {
 		if (m->children[i].borrower == c->slot)
@@ -654,6 +653,7 @@ int master_run(struct config *config, const struct config_source *source) {
 	sigset_t set;
 
 	log_setup((enum log_level)config->log_level, (enum log_format)config->log_format, "master");
+	crash_init();
 	config_warn(source);
 	inherited = proc_open_files(files);
 	block_signals(&set);

@@ -114,7 +114,7 @@ START_TEST(a_ring_for_each_block) {
 	ck_assert_uint_eq(trace_read(&map->trace[block], seen), 1);
 	stats_block_retire(map, block);
 	ck_assert_uint_eq(trace_get(&map->trace[block].serving), 9);
-	stats_use_block(map, block);
+	ck_assert_int_eq(stats_block_take(map, PROCESS_WORKER, 1), block);
 	ck_assert_uint_eq(trace_read(&map->trace[block], seen), 0);
 	ck_assert_uint_eq(trace_get(&map->trace[block].serving), 0);
 	trace_use(ring);

@@ -9,7 +9,7 @@ import test from 'node:test'
 import { seen } from './seen.mjs'
 
 const BIN = resolve(process.env.BIN ?? new URL('../../../build', import.meta.url).pathname)
-const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at /
+const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at |message"?[=:]"crashed"/
 /** For processes that have to reach files after they have given up root: nothing, unless only root may enter the root directory (a bare chroot). */
 export const REACHES_FILES = (statSync('/').mode & 0o001) === 0 ? { user: 'root' } : {}
 // The leak checker reads /proc.
@@ -66,9 +66,9 @@ export class Herold {
 	exit = null		// { code, signal } once the master has ended
 
 	/** options: { NAME: VALUE } of the program; env: more environment; args: more arguments; under: a program with its arguments
-	 * that is to start it. Waits until it is ready. */
-	static async start({ options = {}, env = {}, args = [], under = [] } = {}) {
-		const herold = new Herold({ options, env, args, under })
+	 * that is to start it; crashes: the program that does so on order. Waits until it is ready. */
+	static async start({ options = {}, env = {}, args = [], under = [], crashes = false } = {}) {
+		const herold = new Herold({ options, env, args, under, crashes })
 
 		try {
 			await herold.#ready()
@@ -79,13 +79,15 @@ export class Herold {
 		return herold
 	}
 
-	constructor({ options, env, args, under }) {
+	constructor({ options, env, args, under, crashes }) {
+		this.crashes = crashes
+		this.program = join(BIN, crashes ? 'crash/herold' : 'herold')
 		const all = { listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0', workers: 2, drain_seconds: 0, limit_exempt: LOCAL, log_lines_per_second: 0, ...BLOCKED_ROOT, ...options }
 
 		this.staysRoot = all.user === 'root'
 		this.#addressCount = [all.listen, all.tls_listen ?? (all.tls_self_signed === 'on' ? 'one' : '')]
 			.reduce((n, list) => n + `${list}`.split(',').filter(Boolean).length, 0)
-		const [program, ...rest] = [...under, join(BIN, 'herold'), ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
+		const [program, ...rest] = [...under, this.program, ...Object.entries(all).flatMap(([name, value]) => ['-o', `${name}=${value}`]), ...args]
 
 		// A session of its own: everything that it starts can be found by that.
 		this.child = spawn(program, rest, {
@@ -218,7 +220,7 @@ export class Herold {
 	}
 
 	assertClean() {
-		const report = this.lines.findIndex((line) => TELLTALES.test(line))
+		const report = this.crashes ? -1 : this.lines.findIndex((line) => TELLTALES.test(line))
 
 		assert.equal(report, -1, `in the log: ${this.lines.slice(report, report + 40).join('\n')}`)
 	}
