@@ -515,6 +515,34 @@ START_TEST(the_largest_rooms) {
 }
 END_TEST
 
+/* A round takes several turns, in which channels come and the sweep goes on. */
+START_TEST(the_largest_of_many_rooms) {
+	struct worker *admin = open_with_admin();
+	char channel[24];
+
+	for (uint32_t i = 0; i < 5000; i++) {
+		snprintf(channel, sizeof(channel), "many:%u", i);
+		send_message(&worker[0], IPC_member_add, &(struct ipc_member_add){ .channel = slice_text(channel), .member = slice_text("anna") });
+		if (i % 1000 == 7)
+			send_message(&worker[1], IPC_member_add, &(struct ipc_member_add){ .channel = slice_text(channel), .member = slice_text("bert") });
+		if (i % 500 == 0)
+			turn();
+	}
+	subscribe(&worker[0], 9, "many:0");
+	until_seen(&worker[0], "snapshot 9@0 ");
+	subscribe(&worker[1], 9, "many:0");
+	until_seen(&worker[1], "snapshot 9@0 ");
+	send_message(admin, IPC_top_rooms, &(struct ipc_top_rooms){ .request = 5, .prefix = slice_text("many:"), .limit = 6 });
+	for (uint32_t i = 0; admin->seen.len == 0; i++) {
+		snprintf(channel, sizeof(channel), "new:%u", i);
+		subscribe(&worker[0], 0, channel);
+		turn();
+	}
+	until_seen(admin, "channel_list 5 r0 many:1007=2 many:2007=2 many:3007=2 many:4007=2 many:7=2 many:0=1 ");
+	close_broker();
+}
+END_TEST
+
 /* No admin process sends it, or it is none that sends it. */
 START_TEST(a_question_that_nobody_may_ask_cuts_the_link) {
 	static const struct ipc_inspect bad[] = { { .match = IPC_MATCHES }, { .act = IPC_ACTS }, { .match = IPC_MATCH_USER } };
@@ -609,6 +637,7 @@ Suite *suite_broker(void) {
 	tcase_add_test(t, nobody_to_ask_and_too_many_questions);
 	tcase_add_test(t, what_is_under_way_ends_with_the_broker);
 	tcase_add_test(t, the_largest_rooms);
+	tcase_add_test(t, the_largest_of_many_rooms);
 	tcase_add_loop_test(t, a_question_that_nobody_may_ask_cuts_the_link, 0, 3);
 	suite_add_tcase(s, t);
 	return s;

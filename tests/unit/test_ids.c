@@ -41,6 +41,26 @@ START_TEST(same_number_same_text) {
 }
 END_TEST
 
+START_TEST(parsed) {
+	static const uint64_t ids[] = { 0, 1, 255, 256, 0x123456789abc, ((uint64_t)1 << 48) - 1 };
+	char text[ID_TEXT_LEN + 1];
+	struct id_source a, b;
+	uint64_t id;
+
+	id_source_init(&a);
+	id_source_init(&b);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		id_text(&a, ids[i], text);
+		ck_assert(id_parse(&a, slice_text(text), &id) && id == ids[i]);
+		ck_assert(!id_parse(&b, slice_text(text), &id));
+	}
+	for (size_t len = 0; len < ID_TEXT_LEN; len++)
+		ck_assert(!id_parse(&a, slice_of(text, len), &id));
+	text[5] = '=';
+	ck_assert(!id_parse(&a, slice_text(text), &id));
+}
+END_TEST
+
 Suite *suite_ids(void);
 Suite *suite_ids(void) {
 	Suite *s = suite_create("ids");
@@ -48,6 +68,7 @@ Suite *suite_ids(void) {
 
 	tcase_add_test(tc, texts);
 	tcase_add_test(tc, same_number_same_text);
+	tcase_add_test(tc, parsed);
 	suite_add_tcase(s, tc);
 	return s;
 }
