@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 
 import { ChatClient, usersOnEachWorker } from './support/client.mjs'
+import { ctl } from './support/ctl.mjs'
 import { logFields, story, waitFor } from './support/herold.mjs'
 
 const find = async (herold, query) => {
@@ -159,4 +160,67 @@ story('what cannot be asked is refused with a sentence', {}, async (herold) => {
 	}
 	assert.equal((await herold.admin('/api/disconnect')).status, 405)
 	assert.equal((await herold.admin('/api/connections?user=a', { method: 'POST' })).status, 405)
+})
+
+story('the slowest readers, the slowest first', { options: { messages_per_minute: 0 } }, async (herold) => {
+	const slow = await Promise.all([1, 2, 3].map(() => ChatClient.open(herold, { path: '/echo' })))
+
+	await ChatClient.open(herold, { path: '/echo' })
+	// Further behind each: the kernel takes what it likes, and the rest waits in Herold.
+	for (const [i, client] of slow.entries()) {
+		client.socket.pause()
+		for (let n = 0; n < 8 + 2 * i; n++)
+			client.send(Buffer.alloc(1 << 20))
+	}
+	const { matched, connections } = await waitFor(async () => {
+		const found = await find(herold, 'slowest=10')
+
+		return found.matched === 3 && found.connections.every((each) => each.stuck_ms > 0) && found
+	}, 'three slow readers')
+	const queued = connections.map((each) => each.queued_bytes)
+
+	assert.deepEqual([matched, queued.length], [3, 3])
+	assert.deepEqual(queued, [...queued].sort((a, b) => b - a))
+	assert.deepEqual((await find(herold, 'slowest=1')).connections.length, 1)
+	slow.forEach((client) => client.terminate())
+	await waitFor(async () => (await find(herold, 'slowest=10')).matched === 0, 'nobody is slow')
+})
+
+story('a worker that does not answer is not waited for', {}, async (herold) => {
+	await usersOnEachWorker(herold)
+	const { workers: [pid] } = await herold.pids()
+
+	process.kill(pid, 'SIGSTOP')
+	try {
+		const start = Date.now()
+		const { status, json } = await herold.admin('/api/connections?address=127.0.0.1')
+
+		assert.deepEqual([status, json.workers, json.workers_answered], [200, 2, 1])
+		assert.ok(json.matched > 0 && Date.now() - start >= 990, 'after a second')
+		assert.deepEqual((await herold.admin('/api/disconnect', { method: 'POST', body: '{"user":"nobody"}' })).json,
+			{ matched: 0, workers: 2, workers_answered: 1, done: 0 })
+	} finally {
+		process.kill(pid, 'SIGCONT')
+	}
+	assert.equal((await find(herold, 'user=nobody')).matched, 0)
+})
+
+story('without the broker: perhaps done, or surely not', { options: { broker_timeout_ms: 500 } }, async (herold) => {
+	const { broker, master } = await herold.pids()
+	const disconnect = () => ask(herold, 'disconnect', { user: 'u' })
+
+	process.kill(broker, 'SIGSTOP')
+	assert.deepEqual(await disconnect(), [504, { status: 504, error: 'the broker did not answer: what was asked for is perhaps done' }])
+	// Nobody starts another one.
+	process.kill(master, 'SIGSTOP')
+	try {
+		process.kill(broker, 'SIGKILL')
+		await waitFor(async () => (await herold.admin('/readyz')).status === 503, 'the link is lost')
+		assert.deepEqual(await disconnect(), [503, { status: 503, error: 'the workers cannot be asked just now: nothing was done' }])
+		assert.deepEqual([(await herold.admin('/api/connections?user=u')).status, (await herold.admin('/api/rooms')).status], [503, 503])
+		assert.equal((await ctl(herold, ['rooms'])).code, 4)
+	} finally {
+		process.kill(master, 'SIGCONT')
+	}
+	await waitFor(async () => (await disconnect())[0] === 404, 'the next broker')
 })
