@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import { join, resolve } from 'node:path'
 import test from 'node:test'
 
-import { seen } from './seen.mjs'
+import { parseMetrics } from './metrics.mjs'
+import { seen, seenCounters, seenMetrics } from './seen.mjs'
 
 const BIN = resolve(process.env.BIN ?? new URL('../../../build', import.meta.url).pathname)
 const TELLTALES = /ERROR: \w+Sanitizer|runtime error:|LeakSanitizer|bug at |message"?[=:]"crashed"/
@@ -170,7 +171,19 @@ export class Herold {
 		const { status, json, text } = await this.admin('/status')
 
 		assert.equal(status, 200, text)
+		seenCounters(json.counters)
 		return json
+	}
+
+	/** What /metrics says: { types, values, text }. */
+	async metrics(init) {
+		const { status, text } = await this.admin('/metrics', init)
+
+		assert.equal(status, 200, text)
+		const metrics = parseMetrics(text)
+
+		seenMetrics(metrics)
+		return { ...metrics, text }
 	}
 
 	/** POST of the server API; its JSON. */
@@ -212,6 +225,9 @@ export class Herold {
 
 	/** terminate() and what has to follow: exit status 0 (or what is given), nothing left, no report of a sanitizer. */
 	async stop(exit = { code: 0, signal: null }) {
+		// Unless it wants a token, or is gone already.
+		if (this.exit === null && !this.isTerminated && this.adminUrl !== undefined)
+			await this.metrics({ signal: AbortSignal.timeout(STOP_MS) }).catch(() => {})
 		this.terminate()
 		await waitFor(() => this.exit, 'the end after SIGTERM', STOP_MS)
 		assert.deepEqual(this.exit, exit, 'exit status')
