@@ -1,13 +1,13 @@
-/* metrics - /metrics: all rows of stats.tbl, summed, in the two forms that Prometheus asks for */
+/* metrics - all rows of stats.tbl, summed, in the two forms that Prometheus asks for */
 #include "server/admin/metrics.h"
 
 #include <inttypes.h>
 
-#include "common/base/mem.h"
-#include "server/admin/admin_priv.h"
+#include <stdio.h>
 
-/* Some 100 bytes for each of a thousand lines, and for eight of each worker. */
-enum { METRICS_MAX_BYTES = 1 << 20, SCALE = 1000000 };
+#include "common/base/mem.h"
+
+enum { SCALE = 1000000 };	/* of seconds */
 
 struct label {
 	const char *name, *value;
@@ -15,7 +15,7 @@ struct label {
 
 struct page {
 	struct buf *out;
-	const struct admin *admin;
+	const struct metrics_source *source;
 	struct stats_sums *sums;
 	const struct stat_row *head;	/* of the metric that is being written */
 	bool is_openmetrics;
@@ -119,7 +119,7 @@ static void write_by_process(struct page *p, const struct stat_row *row) {
 }
 
 static void write_by_worker(struct page *p, const struct stat_row *row) {
-	int workers = atomic_load(&p->admin->stats->host.workers);
+	int workers = atomic_load(&p->source->stats->host.workers);
 	char slot[12];
 
 	for (int i = 0; i < workers && i < STATS_SLOTS; i++) {
@@ -175,7 +175,7 @@ static void write_row(struct page *p, const struct stat_row *row) {
 		add_value(p, p->head->label, row->value, sum_of(p, row->first));
 		break;
 	case STAT_IS_VIEW_CASE:
-		add_value(p, p->head->label, row->value, view_value(p->admin, row->name));
+		add_value(p, p->head->label, row->value, p->source->view(p->source->arg, row->name));
 		break;
 	case STAT_IS_BY_PROCESS:
 		write_by_process(p, row);
@@ -184,7 +184,7 @@ static void write_row(struct page *p, const struct stat_row *row) {
 		write_by_worker(p, row);
 		break;
 	case STAT_IS_VIEW:
-		add_value(p, NULL, NULL, view_value(p->admin, row->name));
+		add_value(p, NULL, NULL, p->source->view(p->source->arg, row->name));
 		break;
 	}
 }
@@ -193,73 +193,19 @@ static void write_build(struct page *p) {
 	static const struct stat_row row = { .type = STAT_TYPE_GAUGE, .metric = "build_info", .help = METRICS_BUILD_HELP };
 
 	begin_metric(p, &row);
-	add_sample(p, "", (struct label){ "version", HEROLD_VERSION }, (struct label){ "engine", admin_engine_name(p->admin) }, STAT_UNIT_NONE, 1);
+	add_sample(p, "", (struct label){ "version", HEROLD_VERSION }, (struct label){ "engine", p->source->engine }, STAT_UNIT_NONE, 1);
 }
 
-void metrics_write(const struct admin *a, bool is_openmetrics, struct buf *out) {
-	struct page p = { .out = out, .admin = a, .sums = mem_alloc(sizeof(*p.sums)), .is_openmetrics = is_openmetrics };
+void metrics_write(const struct metrics_source *source, bool is_openmetrics, struct buf *out) {
+	struct page p = { .out = out, .source = source, .sums = mem_alloc(sizeof(*p.sums)), .is_openmetrics = is_openmetrics };
 	size_t count;
 	const struct stat_row *rows = stat_rows(&count);
 
-	stats_take_sums(a->stats, p.sums);
+	stats_take_sums(source->stats, p.sums);
 	write_build(&p);
 	for (size_t i = 0; i < count; i++)
 		write_row(&p, &rows[i]);
 	if (is_openmetrics)
 		buf_add_text(out, "# EOF\n");
 	mem_free(p.sums);
-}
-
-/* --- the request --- */
-
-/* Of "0.5", in thousandths; 1000 where it is missing or something else. */
-static unsigned quality_of(struct slice q) {
-	unsigned value = 0, place = 100;
-
-	if (q.len == 0 || q.ptr[0] != '0')
-		return 1000;
-	for (size_t i = 2; i < q.len && place > 0; i++, place /= 10)
-		value += q.ptr[i] >= '0' && q.ptr[i] <= '9' ? (unsigned)(q.ptr[i] - '0') * place : 0;
-	return value;
-}
-
-/* How much the client wants this type (RFC 9110, 12.5.1), without wildcards; 0: it does not name it. */
-static unsigned quality(struct slice accept, const char *type) {
-	unsigned best = 0;
-	struct slice range;
-
-	while (slice_next_part(&accept, ',', &range)) {
-		unsigned q = 1000;
-		struct slice part;
-
-		if (!slice_next_part(&range, ';', &part) || !slice_eq_nocase(slice_trim(part), type))
-			continue;
-		while (slice_next_part(&range, ';', &part)) {
-			part = slice_trim(part);
-			if (slice_starts_with(part, "q="))
-				q = quality_of(slice_skip(part, 2));
-		}
-		best = q > best ? q : best;
-	}
-	return best;
-}
-
-void admin_metrics(struct conn *c, const struct http_request *r, struct slice body UNUSED) {
-	static const char openmetrics[] = "application/openmetrics-text";
-	struct slice accept = http_header_find(r, "Accept", NULL);
-	unsigned wanted = quality(accept, openmetrics);
-	bool is_openmetrics = wanted > 0 && wanted >= quality(accept, "text/plain");
-	struct buf out;
-
-	buf_init(&out, METRICS_MAX_BYTES);
-	metrics_write(admin_of(c), is_openmetrics, &out);
-	if (out.failed)
-		conn_refuse(c, 503, "there is no memory for the metrics just now", NULL);
-	else
-		conn_respond(c, &(struct http_response){ .status = 200,
-				    .content_type = is_openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-								   : "text/plain; version=0.0.4; charset=utf-8",
-				    .extra_headers = ADMIN_HEADERS "Vary: Accept\r\n",
-				    .body = buf_slice(&out) });
-	buf_fini(&out);
 }

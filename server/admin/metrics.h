@@ -1,7 +1,7 @@
 /*
  * metrics - what stats.tbl counts, as Prometheus reads it, and as people do
  *
- * Runs in:  the admin process; the reference page is printed by the program.
+ * Runs in:  the admin process; the reference page is printed by the program. No I/O.
  * Bounded:  every label has the values of a table, or is a worker's slot.
  */
 #ifndef SERVER_ADMIN_METRICS_H
@@ -25,10 +25,17 @@ bool family_has(const struct family *f, unsigned index);
 /* Of the one metric that is not in stats.tbl. */
 #define METRICS_BUILD_HELP "Always 1: its labels say what runs."
 
-struct admin;
+/* What is written. */
+struct metrics_source {
+	const struct stats_map *stats;
+	const char *engine;
+	/* The value of a STAT_VIEW or STAT_VIEW_CASE. */
+	uint64_t (*view)(const void *arg, const char *name);
+	const void *arg;
+};
 
 /* Appends all metrics: in Prometheus' text format 0.0.4, or in OpenMetrics 1.0. */
-void metrics_write(const struct admin *a, bool is_openmetrics, struct buf *out);
+void metrics_write(const struct metrics_source *source, bool is_openmetrics, struct buf *out);
 /* Appends docs/metrics.md. */
 void metrics_print_reference(struct buf *out);
 
