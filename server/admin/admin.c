@@ -48,7 +48,6 @@ static bool admit_origin(struct conn *c, const struct http_request *r, enum admi
 		why = origin_refusal(&only_own, origin, origins, http_header_find(r, "Host", NULL));
 	if (origins == 0 || why == NULL)
 		return true;
-	stat_add(STAT_origins_refused, 1);
 	stat_add(STAT_admin_origins_refused, 1);
 	conn_refuse(c, 403, why, NULL);
 	return false;

@@ -9,14 +9,6 @@
 static const enum stat_id of_clients[] = { STAT_connections, STAT_websockets, STAT_connections_accepted, STAT_bytes_received,
 	STAT_bytes_sent, STAT_messages_received, STAT_messages_sent, STAT_http_requests, STAT_upgrades, STAT_client_queue_bytes };
 
-static const struct {
-	enum stat_id first;
-	unsigned count;
-} refusals[] = {
-#define LIVE_REFUSAL(stat, count, text) { STAT_##stat, count },
-#include "server/admin/live_refusals.tbl"
-};
-
 /* How much of a rate is that of the last second. */
 static const float FRESH = 0.35F;
 
@@ -67,13 +59,58 @@ double live_rate(const struct live_series *s, enum stat_id id) {
 	return ms > 0 ? (double)live_risen(s, id, LIVE_RATE_S) * 1000 / (double)ms : 0;
 }
 
+double live_quantile(const struct live_series *s, enum stat_id histogram, unsigned seconds, double share, uint64_t least) {
+	uint64_t all = 0, below = 0, lower = 0;
+	unsigned count;
+	const uint64_t *bounds = stat_bounds(histogram, &count);
+	double wanted;
+
+	for (unsigned i = 0; i <= count; i++)
+		all += live_risen(s, (enum stat_id)(histogram + i), seconds);
+	if (all == 0 || all < least)
+		return NAN;
+	wanted = share * (double)all;
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t here = live_risen(s, (enum stat_id)(histogram + i), seconds);
+
+		if (here > 0 && (double)(below + here) >= wanted)
+			return ((double)lower + (double)(bounds[i] - lower) * (wanted - (double)below) / (double)here) / 1e6;
+		below += here;
+		lower = bounds[i];
+	}
+	return (double)lower / 1e6;
+}
+
+const struct stat_row *live_cases(const char *metric, size_t *count) {
+	size_t all, i = 0, end;
+	const struct stat_row *rows = stat_rows(&all);
+
+	while (rows[i].kind != STAT_HEADS_CASES || strcmp(rows[i].metric, metric) != 0)
+		i++;
+	for (end = ++i; end < all && (rows[end].kind == STAT_IS_CASE || rows[end].kind == STAT_IS_VIEW_CASE);)
+		end++;
+	*count = end - i;
+	return rows + i;
+}
+
 static double refused_rate(const struct live_series *s) {
+	size_t count;
+	const struct stat_row *rows = live_cases("refusals", &count);
 	double sum = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-		for (unsigned k = 0; k < refusals[i].count; k++)
-			sum += live_rate(s, (enum stat_id)(refusals[i].first + k));
-	}
+	for (size_t i = 0; i < count; i++)
+		sum += live_rate(s, (enum stat_id)rows[i].first);
+	return sum;
+}
+
+/* Of one processor; a process that ended takes its share along. */
+static float cpu_of_all(const struct live_series *s) {
+	const struct stats_block *b;
+	float sum = 0;
+	int i = 0;
+
+	while ((b = stats_next(s->stats, &i)) != NULL)
+		sum += s->process[i].cpu_rate / 1e6F;
 	return sum;
 }
 
@@ -84,9 +121,9 @@ static void add_point(struct live_series *s, uint64_t wall_ms, uint64_t memory) 
 	p->value[LIVE_connections] = (float)live_now(s, STAT_connections);
 	p->value[LIVE_received] = (float)live_rate(s, STAT_messages_received);
 	p->value[LIVE_sent] = (float)live_rate(s, STAT_messages_sent);
-	p->value[LIVE_bytes_received] = (float)live_rate(s, STAT_bytes_received);
-	p->value[LIVE_bytes_sent] = (float)live_rate(s, STAT_bytes_sent);
-	p->value[LIVE_connects] = (float)live_rate(s, STAT_connections_accepted);
+	p->value[LIVE_latency_p99] = (float)live_quantile(s, STAT_delivery_latency, LIVE_RATE_S, 0.99, 1);
+	p->value[LIVE_latency_p50] = (float)live_quantile(s, STAT_delivery_latency, LIVE_RATE_S, 0.5, 1);
+	p->value[LIVE_cpu] = cpu_of_all(s);
 	p->value[LIVE_refused] = (float)refused_rate(s);
 	p->value[LIVE_memory] = (float)memory;
 	p->value[LIVE_waiting] = (float)live_now(s, STAT_client_queue_bytes);
@@ -102,17 +139,20 @@ static float follow(float rate, uint64_t now, uint64_t then, uint64_t ms) {
 
 static void measure_process(struct live_process *p, const struct stats_block *b, uint64_t now_ms) {
 	int pid = atomic_load(&b->kind) != PROCESS_NONE ? atomic_load(&b->pid) : 0;
-	uint64_t received = stat_get(b, STAT_messages_received), sent = stat_get(b, STAT_messages_sent);
+	uint64_t received = stat_get(b, STAT_messages_received);
+	uint64_t sent = stat_get(b, STAT_messages_sent), cpu = stat_get(b, STAT_cpu);
 
 	if (pid == 0 || pid != p->pid) {
 		*p = (struct live_process){ .pid = pid };
 	} else if (now_ms > p->now_ms) {
 		p->received_rate = follow(p->received_rate, received, p->received, now_ms - p->now_ms);
 		p->sent_rate = follow(p->sent_rate, sent, p->sent, now_ms - p->now_ms);
+		p->cpu_rate = follow(p->cpu_rate, cpu, p->cpu, now_ms - p->now_ms);
 	}
 	p->now_ms = now_ms;
 	p->received = received;
 	p->sent = sent;
+	p->cpu = cpu;
 }
 
 bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_ms, uint64_t memory) {

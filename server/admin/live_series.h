@@ -37,8 +37,9 @@ struct live_point {
 /* Rates of one process, which follow what it does within seconds. */
 struct live_process {
 	int pid;	/* of whom the rest is */
-	uint64_t now_ms, received, sent;
+	uint64_t now_ms, received, sent, cpu;
 	float received_rate, sent_rate;
+	float cpu_rate;		/* of one processor, microseconds in a second */
 };
 
 struct live_series {
@@ -65,6 +66,11 @@ uint64_t live_risen(const struct live_series *s, enum stat_id id, unsigned secon
 uint64_t live_restarts_risen(const struct live_series *s, enum process_kind kind, unsigned seconds);
 /* The same per second, over LIVE_RATE_S. */
 double live_rate(const struct live_series *s, enum stat_id id);
+/* Of a histogram, in seconds: what this share of all was not longer than, of those of the last so many seconds; NAN: there were fewer
+ * than `least`. Within a class as if they were evenly spread; above the highest bound that bound. */
+double live_quantile(const struct live_series *s, enum stat_id histogram, unsigned seconds, double share, uint64_t least);
+/* The rows of stats.tbl that make this metric; borrowed for life. */
+const struct stat_row *live_cases(const char *metric, size_t *count);
 /* The i-th of those that are kept, oldest first; NULL: there are no more. */
 const struct live_point *live_point_at(const struct live_series *s, size_t i);
 const char *live_column_name(enum live_column column);

@@ -17,6 +17,9 @@ static const struct {
 	{ "connections", STAT_connections },
 	{ "websockets", STAT_websockets },
 	{ "waiting", STAT_client_queue_bytes },
+	{ "slow_readers", STAT_slow_readers },
+	{ "accept_queue", STAT_accept_queue },
+	{ "rooms", STAT_rooms },
 	{ "channels", STAT_channels },
 	{ "users", STAT_users },
 	{ "members", STAT_channel_members },
@@ -31,15 +34,7 @@ static const struct {
 	{ "connects", STAT_connections_accepted },
 	{ "upgrades", STAT_upgrades },
 	{ "publications", STAT_publications },
-};
-
-static const struct {
-	const char *text;
-	enum stat_id first;
-	unsigned count;
-} refusals[] = {
-#define LIVE_REFUSAL(stat, count, text) { text, STAT_##stat, count },
-#include "server/admin/live_refusals.tbl"
+	{ "deliveries", STAT_deliveries },
 };
 
 static int add_part(const char *text, size_t len, void *arg) {
@@ -69,6 +64,11 @@ static json_t *verdict_json(const struct admin *a, const struct live_series *s) 
 	return json_pack("{s:s, s:o}", "state", live_state_name(v.state), "because", because);
 }
 
+/* A number that is not known is null. */
+static json_t *number_json(double value) {
+	return isnan(value) ? json_null() : json_real(value);
+}
+
 static json_t *figures_json(const struct live_series *s) {
 	json_t *o = json_object();
 
@@ -76,27 +76,29 @@ static json_t *figures_json(const struct live_series *s) {
 		set_u64(o, gauges[i].name, live_now(s, gauges[i].id));
 	for (size_t i = 0; i < ARRAY_LEN(rates); i++)
 		json_object_set_new(o, rates[i].name, json_real(live_rate(s, rates[i].id)));
+	json_object_set_new(o, "latency_p50", number_json(live_quantile(s, STAT_delivery_latency, LIVE_RATE_S, 0.5, 1)));
+	json_object_set_new(o, "latency_p99", number_json(live_quantile(s, STAT_delivery_latency, LIVE_RATE_S, 0.99, 1)));
+	set_u64(o, "recoveries", live_risen(s, STAT_recoveries, LIVE_MINUTE_S));
+	set_u64(o, "recoveries_failed", live_risen(s, STAT_recoveries_failed, LIVE_MINUTE_S));
 	return o;
 }
 
-/* What never happened is left out. */
-static void add_count(json_t *list, const char *what, uint64_t minute, uint64_t all) {
+/* What never happened is left out. help: or NULL. */
+static void add_count(json_t *list, const char *what, const char *help, const struct live_series *s, enum stat_id id) {
+	uint64_t all = live_now(s, id);
+
 	if (all > 0)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "what", what, "minute", (json_int_t)minute, "all", (json_int_t)all));
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:I, s:I}", "what", what, "help", help, "minute",
+		                                (json_int_t)live_risen(s, id, LIVE_MINUTE_S), "all", (json_int_t)all));
 }
 
 static json_t *refusals_json(const struct live_series *s) {
+	size_t count;
+	const struct stat_row *rows = live_cases("refusals", &count);
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-		uint64_t minute = 0, all = 0;
-
-		for (unsigned k = 0; k < refusals[i].count; k++) {
-			minute += live_risen(s, (enum stat_id)(refusals[i].first + k), LIVE_MINUTE_S);
-			all += live_now(s, (enum stat_id)(refusals[i].first + k));
-		}
-		add_count(list, refusals[i].text, minute, all);
-	}
+	for (size_t i = 0; i < count; i++)
+		add_count(list, rows[i].value, rows[i].help, s, (enum stat_id)rows[i].first);
 	return list;
 }
 
@@ -108,40 +110,38 @@ static json_t *ends_json(const struct live_series *s) {
 
 		/* Requests that were answered are no news. */
 		if (i != CLOSE_http_done && i != CLOSE_http_idle)
-			add_count(list, close_reason_name((enum close_reason)i), live_risen(s, id, LIVE_MINUTE_S), live_now(s, id));
+			add_count(list, close_reason_name((enum close_reason)i), NULL, s, id);
 	}
 	return list;
 }
 
 static json_t *process_json(const struct live_process *p, const struct stats_block *b, uint64_t wall_ms) {
+	static const char *const kinds[] = { [PROCESS_MASTER] = "master", [PROCESS_BROKER] = "broker", [PROCESS_WORKER] = "worker",
+		[PROCESS_ADMIN] = "admin" };
 	uint64_t start = atomic_load(&b->start_wall_ms);
-	json_t *o = json_pack("{s:i, s:i, s:b, s:b, s:I, s:I}", "slot", atomic_load(&b->slot), "pid", atomic_load(&b->pid), "ready",
-	    atomic_load(&b->is_ready), "draining", atomic_load(&b->is_draining), "uptime", (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0),
-	    "allocated", (json_int_t)stat_get(b, STAT_allocated_bytes));
+	int kind = atomic_load(&b->kind);
+	json_t *o = json_pack("{s:s, s:i, s:i, s:b, s:b, s:I, s:f}", "kind", kinds[kind], "slot", atomic_load(&b->slot), "pid", atomic_load(&b->pid),
+	    "ready", atomic_load(&b->is_ready), "draining", atomic_load(&b->is_draining), "uptime",
+	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "cpu", (double)p->cpu_rate / 1e6);
 
-	if (atomic_load(&b->kind) == PROCESS_WORKER) {
-		set_u64(o, "connections", stat_get(b, STAT_connections));
-		json_object_set_new(o, "received", json_real(p->received_rate));
-		json_object_set_new(o, "sent", json_real(p->sent_rate));
-	}
+	set_u64(o, "resident", stat_get(b, STAT_resident_bytes));
+	if (kind != PROCESS_WORKER)
+		return o;
+	set_u64(o, "connections", stat_get(b, STAT_connections));
+	json_object_set_new(o, "received", json_real((double)p->received_rate));
+	json_object_set_new(o, "sent", json_real((double)p->sent_rate));
+	json_object_set_new(o, "longest", json_real((double)stat_get(b, STAT_loop_turn_longest) / 1e6));
 	return o;
 }
 
-static void add_processes(json_t *o, const struct live_series *s, uint64_t wall_ms) {
-	json_t *workers = json_array();
-
+static json_t *processes_json(const struct live_series *s, uint64_t wall_ms) {
+	json_t *list = json_array();
 	const struct stats_block *b;
 	int i = 0;
 
-	while ((b = stats_next(s->stats, &i)) != NULL) {
-		int kind = atomic_load(&b->kind);
-
-		if (kind == PROCESS_WORKER)
-			json_array_append_new(workers, process_json(&s->process[i], b, wall_ms));
-		else if (kind == PROCESS_BROKER)
-			json_object_set_new(o, "broker", process_json(&s->process[i], b, wall_ms));
-	}
-	json_object_set_new(o, "workers", workers);
+	while ((b = stats_next(s->stats, &i)) != NULL)
+		json_array_append_new(list, process_json(&s->process[i], b, wall_ms));
+	return list;
 }
 
 static json_t *restarts_json(const struct stats_map *m) {
@@ -165,9 +165,27 @@ static json_t *redis_json(const struct admin *a, const struct live_series *s) {
 	set_u64(o, "queue_bound", (uint64_t)a->config->redis_queue_bytes);
 	json_object_set_new(o, "calls", json_real(live_rate(s, STAT_redis_calls)));
 	json_object_set_new(o, "messages", json_real(live_rate(s, STAT_redis_messages)));
+	json_object_set_new(o, "call_p50", number_json(live_quantile(s, STAT_redis_call, LIVE_MINUTE_S, 0.5, 1)));
+	json_object_set_new(o, "call_p99", number_json(live_quantile(s, STAT_redis_call, LIVE_MINUTE_S, 0.99, 1)));
 	set_u64(o, "losses", live_now(s, STAT_redis_losses));
 	set_u64(o, "errors", live_now(s, STAT_redis_errors));
 	return o;
+}
+
+/* What the parts of the server hold, of those that hold anything. */
+static json_t *memory_parts_json(const struct admin *a, const struct live_series *s) {
+	size_t count;
+	const struct stat_row *rows = live_cases("memory_bytes", &count);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		bool is_view = rows[i].kind == STAT_IS_VIEW_CASE;
+		uint64_t bytes = is_view ? view_value(a, rows[i].name) : live_now(s, (enum stat_id)rows[i].first);
+
+		if (bytes > 0)
+			json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "what", rows[i].value, "help", rows[i].help, "bytes", (json_int_t)bytes));
+	}
+	return list;
 }
 
 /* The latest first. */
@@ -184,13 +202,12 @@ static json_t *log_json(const struct stats_map *m) {
 	return list;
 }
 
-/* A number that is not known is null. */
 static json_t *point_json(const struct live_point *p) {
 	json_t *list = json_array();
 
 	json_array_append_new(list, json_integer((json_int_t)p->wall_ms));
 	for (int i = 0; i < LIVE_COLUMNS; i++)
-		json_array_append_new(list, isnan(p->value[i]) ? json_null() : json_real((double)p->value[i]));
+		json_array_append_new(list, number_json((double)p->value[i]));
 	return list;
 }
 
@@ -207,11 +224,12 @@ void live_text_now(const struct admin *a, const struct live_series *s, const str
 	    admin_engine_name(a), "verdict", verdict_json(a, s));
 
 	json_object_set_new(o, "figures", figures_json(s));
-	add_processes(o, s, wall_ms);
+	json_object_set_new(o, "processes", processes_json(s, wall_ms));
 	json_object_set_new(o, "restarts", restarts_json(a->stats));
 	json_object_set_new(o, "refusals", refusals_json(s));
 	json_object_set_new(o, "ends", ends_json(s));
 	json_object_set_new(o, "memory", admin_memory_json(a));
+	json_object_set_new(o, "memory_parts", memory_parts_json(a, s));
 	json_object_set_new(o, "log", log_json(a->stats));
 	json_object_set(o, "rooms", asked->rooms.answer);
 	json_object_set(o, "readers", asked->readers.answer);

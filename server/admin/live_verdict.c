@@ -2,6 +2,7 @@
 #include "server/admin/live_verdict.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "server/conn/conn.h"
@@ -16,8 +17,10 @@ static const struct {
 #include "server/admin/live_signs.tbl"
 };
 
-/* A slow client or two is every day's. */
-enum { SLOW_CLIENTS = 10 };
+/* From when on it is a reason. A slow client or two is every day's. */
+enum { SLOW_CLIENTS = 10, SLOW_SHARE = 20, ACCEPT_QUEUE = 100, FILES_PERCENT = 90, LATE_LEAST = 100, TURN_US = 1000000 };
+static const double LATE_S = 0.5;
+static const float BUSY_US = 0.95e6F;
 
 static void add(struct live_verdict *v, enum live_state state, const char *format, ...) PRINTF_LIKE(3, 4);
 static void add(struct live_verdict *v, enum live_state state, const char *format, ...) {
@@ -49,6 +52,40 @@ static void judge_queues(const struct live_series *s, const struct live_signs *s
 		add(v, LIVE_PRESSURE, "clients are closed because they are too slow for what they are sent: %" PRIu64 " in the last minute", slow);
 }
 
+/* What processes have too much of: work, files, connections that wait. */
+static void judge_processes(const struct live_series *s, struct live_verdict *v) {
+	static const char *const names[] = { [PROCESS_BROKER] = "the broker", [PROCESS_WORKER] = "a worker", [PROCESS_ADMIN] = "the admin process" };
+	const struct stats_block *b;
+	int i = 0;
+
+	while ((b = stats_next(s->stats, &i)) != NULL) {
+		int kind = atomic_load(&b->kind);
+		uint64_t open = stat_get(b, STAT_open_files), most = stat_get(b, STAT_max_open_files);
+		unsigned percent = (unsigned)(s->process[i].cpu_rate / 1e4F);
+
+		if (s->process[i].cpu_rate >= BUSY_US && kind == PROCESS_WORKER)
+			add(v, LIVE_PRESSURE, "worker %d is busy all the time: %u %% of a processor", atomic_load(&b->slot), percent);
+		else if (s->process[i].cpu_rate >= BUSY_US && kind == PROCESS_BROKER)
+			add(v, LIVE_PRESSURE, "the broker is busy all the time: %u %% of a processor", percent);
+		if (kind >= PROCESS_BROKER && most > 0 && open * 100 >= most * FILES_PERCENT)
+			add(v, LIVE_PRESSURE, "%s has %" PRIu64 " of the %" PRIu64 " descriptors that it may have", names[kind], open, most);
+	}
+}
+
+static void judge_lateness(const struct live_series *s, struct live_verdict *v) {
+	double late = live_quantile(s, STAT_delivery_latency, LIVE_MINUTE_S, 0.99, LATE_LEAST);
+	uint64_t longest = live_now(s, STAT_loop_turn_longest), stuck = live_now(s, STAT_slow_readers), waiting = live_now(s, STAT_accept_queue);
+
+	if (!isnan(late) && late >= LATE_S)
+		add(v, LIVE_PRESSURE, "messages are late: one in a hundred takes %.1f s or more from worker to worker", late);
+	if (waiting >= ACCEPT_QUEUE)
+		add(v, LIVE_PRESSURE, "newcomers wait: %" PRIu64 " connections are not accepted yet", waiting);
+	if (stuck >= SLOW_CLIENTS && stuck * SLOW_SHARE >= live_now(s, STAT_connections))
+		add(v, LIVE_PRESSURE, "%" PRIu64 " clients take nothing of what they are sent", stuck);
+	if (longest >= TURN_US)
+		add(v, LIVE_TROUBLE, "a worker was busy with one turn for %.1f s in the last minute", (double)longest / 1e6);
+}
+
 static void judge_counters(const struct live_series *s, enum live_state state, struct live_verdict *v) {
 	for (size_t i = 0; i < ARRAY_LEN(signs_of_counters); i++) {
 		uint64_t n = live_risen(s, signs_of_counters[i].id, LIVE_MINUTE_S);
@@ -72,7 +109,9 @@ void live_judge(const struct live_series *s, const struct live_signs *signs, str
 	if (signs->not_ready.len > 0)
 		add(out, LIVE_NOT_READY, "%.*s", SLICE_ARGS(signs->not_ready));
 	judge_memory(signs, out);
+	judge_processes(s, out);
 	judge_queues(s, signs, out);
+	judge_lateness(s, out);
 	judge_counters(s, LIVE_PRESSURE, out);
 	judge_restarts(s, out);
 	judge_counters(s, LIVE_TROUBLE, out);

@@ -1,5 +1,5 @@
 /*
- * live_verdict - is it well, and if not, why: one word and a few sentences, of what was measured in the last minute. Pure.
+ * live_verdict - is it well, and if not, why: one word and a few sentences, of what was measured in the last minute.
  */
 #ifndef SERVER_ADMIN_LIVE_VERDICT_H
 #define SERVER_ADMIN_LIVE_VERDICT_H

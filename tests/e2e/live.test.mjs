@@ -44,7 +44,8 @@ story('what a viewer gets: the history once, and every second how it is', { opti
 
 	assert.equal(now.verdict.state, 'well')
 	assert.deepEqual(now.verdict.because, [])
-	assert.deepEqual(now.workers.map((w) => w.ready), [true, true])
+	assert.deepEqual(now.processes.map((p) => p.kind).sort(), ['admin', 'broker', 'master', 'worker', 'worker'])
+	assert.ok(now.processes.every((p) => p.kind === 'master' || p.ready))
 	assert.ok(Math.abs(Date.now() - now.time) < 5000)
 	await viewer.next((m) => m.type === 'now' && m.figures.connections === 1 && m.figures.users === 1)
 	const pointed = await viewer.next((m) => m.point !== undefined)
@@ -142,10 +143,10 @@ story('the largest rooms, and who does not take what is sent', { options: { work
 
 /** What it is, headers, status, sentence, counter. */
 const REFUSED = [
-	['a page of another origin', { Origin: 'http://evil.example' }, 403, /^pages of another host may not connect here/, 'origins_refused'],
-	['a page of another port', { Host: 'localhost:8081', Origin: 'http://localhost:8080' }, 403, /^pages of another host may not connect here/, 'origins_refused'],
-	['a page without an origin', { Origin: 'null' }, 403, /Origin: null/, 'origins_refused'],
-	['two Origins', { Host: 'localhost', Origin: ['http://localhost', 'http://localhost'] }, 403, /^there is more than one Origin header$/, 'origins_refused'],
+	['a page of another origin', { Origin: 'http://evil.example' }, 403, /^pages of another host may not connect here/, 'admin_origins_refused'],
+	['a page of another port', { Host: 'localhost:8081', Origin: 'http://localhost:8080' }, 403, /^pages of another host may not connect here/, 'admin_origins_refused'],
+	['a page without an origin', { Origin: 'null' }, 403, /Origin: null/, 'admin_origins_refused'],
+	['two Origins', { Host: 'localhost', Origin: ['http://localhost', 'http://localhost'] }, 403, /^there is more than one Origin header$/, 'admin_origins_refused'],
 	['a foreign name', { Host: 'evil.example', Origin: 'http://evil.example' }, 421, /^without an admin_token/, 'hosts_refused'],
 	['another version', { 'Sec-WebSocket-Version': '8' }, 426, /13/],
 	['no key', { 'Sec-WebSocket-Key': undefined }, 400, /Sec-WebSocket-Key/],

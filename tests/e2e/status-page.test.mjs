@@ -90,7 +90,7 @@ pageStory('under load: the figures of the clients, and that it is well', { optio
 		await waitFor(async () => await figure(page, 'connections') === '120', 'all connections')
 		await waitFor(async () => Math.abs(await number(page, 'received') - 200) < 20, '200 messages a second', 20000)
 		await waitFor(async () => Math.abs(await number(page, 'sent') / 15 - 200) < 40, 'each for the 15 of a room, and an answer', 20000)
-		assert.equal(await page.locator('#panel-workers tbody tr').count(), 2)
+		assert.equal(await page.locator('#panel-processes tbody th').allTextContents().then((names) => names.join()), 'worker 0,worker 1,broker,admin,master')
 		await waitFor(async () => (await page.locator('#tile-received .edge').getAttribute('d')).includes('L'), 'a line', 20000)
 		assert.equal(await word(page), 'Well')
 		await looks(page, 'status-load')
@@ -99,7 +99,7 @@ pageStory('under load: the figures of the clients, and that it is well', { optio
 		await load.done
 	}
 	await waitFor(async () => await figure(page, 'connections') === '0', 'nobody any more')
-	await page.locator('#panel-ends th').filter({ hasText: 'client_' }).first().waitFor()
+	await page.locator('#panel-ends th').filter({ hasText: /^client (eof|reset|close)$/ }).first().waitFor()
 	assert.deepEqual(page.problems, [])
 })
 
@@ -111,7 +111,7 @@ pageStory('the pointer shows what was; a screen reader hears names, and the keyb
 	assert.equal(await page.title(), 'Well · Herold')
 	await page.getByRole('article', { name: 'Messages in' }).waitFor()
 	await page.getByRole('img', { name: /^Connections, last 15 minutes: 0 +at most$/ }).waitFor()
-	await page.getByRole('table', { name: 'Workers' }).getByRole('columnheader', { name: 'Connections' }).waitFor()
+	await page.getByRole('table', { name: 'Processes' }).getByRole('columnheader', { name: 'CPU' }).waitFor()
 	await page.getByRole('heading', { level: 1, name: 'Herold' }).waitFor()
 	await page.locator('#tile-connections .chart').hover()
 	await page.locator('#tile-received .aside').filter({ hasText: /^at \d\d:\d\d:\d\d$/ }).waitFor()

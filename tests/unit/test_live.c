@@ -1,5 +1,6 @@
 /* test_live - what the status page shows: rates, points, and the verdict */
 #include <check.h>
+#include <math.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -112,6 +113,54 @@ START_TEST(processes_have_rates_of_their_own) {
 }
 END_TEST
 
+START_TEST(processors_are_shared_out) {
+	for (int i = 1; i <= 30; i++) {
+		stat_set(STAT_cpu, (uint64_t)i * 500000);
+		measure(1);
+	}
+	ck_assert_double_eq_tol(series->process[worker].cpu_rate, 500000, 5000);
+	ck_assert_double_eq_tol(live_point_at(series, 4)->value[LIVE_cpu], 0.5, 0.01);
+}
+END_TEST
+
+START_TEST(quantiles_are_of_the_last_seconds) {
+	unsigned count;
+	const uint64_t *bounds = stat_bounds(STAT_delivery_latency, &count);
+
+	ck_assert(isnan(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 0.5, 1)));
+	/* 90 within the first class, 10 within the fourth. */
+	for (int i = 0; i < 100; i++)
+		stat_observe(STAT_delivery_latency, i < 90 ? 1 : bounds[3]);
+	measure(LIVE_POINT_S - 1);
+	ck_assert_double_eq_tol(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 0.45, 1), (double)bounds[0] / 2e6, 1e-7);
+	ck_assert_double_eq_tol(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 0.9, 1), (double)bounds[0] / 1e6, 1e-7);
+	ck_assert_double_eq_tol(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 0.95, 1), (double)(bounds[2] + bounds[3]) / 2e6, 1e-7);
+	ck_assert_double_eq_tol(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 1, 1), (double)bounds[3] / 1e6, 1e-7);
+	ck_assert(isnan(live_quantile(series, STAT_delivery_latency, LIVE_MINUTE_S, 0.5, 101)));
+	ck_assert_double_eq_tol(live_point_at(series, 0)->value[LIVE_latency_p50], (double)bounds[0] * 50 / 90 / 1e6, 1e-6);
+	measure(LIVE_POINT_S);
+	ck_assert(isnan(live_quantile(series, STAT_delivery_latency, LIVE_RATE_S, 0.5, 1)));
+	ck_assert(isnan(live_point_at(series, 1)->value[LIVE_latency_p50]));
+	/* Above all bounds there is none to tell. */
+	stat_observe(STAT_delivery_latency, bounds[count - 1] * 2);
+	measure(1);
+	ck_assert_double_eq_tol(live_quantile(series, STAT_delivery_latency, 1, 0.5, 1), (double)bounds[count - 1] / 1e6, 1e-7);
+}
+END_TEST
+
+START_TEST(cases_are_those_of_their_metric) {
+	size_t count;
+	const struct stat_row *rows = live_cases("refusals", &count);
+
+	ck_assert_str_eq(rows[0].value, "full");
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(rows[i].kind, STAT_IS_CASE);
+	stat_add((enum stat_id)rows[count - 1].first, 50);
+	measure(LIVE_POINT_S - 1);
+	ck_assert_double_eq_tol(live_point_at(series, 0)->value[LIVE_refused], 12.5, 0.01);
+}
+END_TEST
+
 static void judge(void) {
 	live_judge(series, &signs, &verdict);
 }
@@ -189,6 +238,59 @@ START_TEST(a_queue_to_redis_that_fills) {
 }
 END_TEST
 
+START_TEST(late_messages) {
+	for (int i = 0; i < 99; i++)
+		stat_observe(STAT_delivery_latency, 900000);
+	measure(1);
+	judge();
+	ck_assert_msg(verdict.state == LIVE_WELL, "a few messages are no reason");
+	stat_observe(STAT_delivery_latency, 900000);
+	measure(1);
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_PRESSURE);
+	ck_assert_uint_eq(verdict.count, 1);
+}
+END_TEST
+
+START_TEST(a_worker_that_has_too_much_to_do) {
+	stat_set(STAT_max_open_files, 1000);
+	stat_set(STAT_open_files, 899);
+	for (int i = 1; i <= 20; i++) {
+		stat_set(STAT_cpu, (uint64_t)i * 940000);
+		measure(1);
+	}
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_WELL);
+	for (int i = 1; i <= 20; i++) {
+		stat_add(STAT_cpu, 1000000);
+		measure(1);
+	}
+	stat_set(STAT_open_files, 900);
+	stat_set(STAT_accept_queue, 100);
+	stat_set(STAT_loop_turn_longest, 1200000);
+	measure(1);
+	stat_set(STAT_slow_readers, 10);
+	stat_set(STAT_connections, 200);
+	stat_add(STAT_cpu, 1000000);
+	measure(1);
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_PRESSURE);
+	ck_assert_uint_eq(verdict.count, 4);
+	ck_assert_str_eq(verdict.because[0], "a worker has 900 of the 1000 descriptors that it may have");
+	ck_assert_str_eq(verdict.because[1], "newcomers wait: 100 connections are not accepted yet");
+	ck_assert_str_eq(verdict.because[2], "10 clients take nothing of what they are sent");
+	ck_assert_str_eq(verdict.because[3], "a worker was busy with one turn for 1.2 s in the last minute");
+	stat_add(STAT_connections, 1);
+	for (int i = 1; i <= 20; i++) {
+		stat_add(STAT_cpu, 1000000);
+		measure(1);
+	}
+	judge();
+	ck_assert_uint_eq(verdict.count, 4);
+	ck_assert_str_eq(verdict.because[0], "worker 0 is busy all the time: 99 % of a processor");
+}
+END_TEST
+
 /* Whatever happens at once: the reasons are bounded. */
 START_TEST(everything_at_once) {
 	signs = (struct live_signs){ .memory = MEMORY_SHORT, .not_ready = slice_text("the broker cannot be reached") };
@@ -211,6 +313,9 @@ Suite *suite_live(void) {
 	tcase_add_test(c, operators_are_no_clients);
 	tcase_add_test(c, points_are_the_last_of_their_kind);
 	tcase_add_test(c, processes_have_rates_of_their_own);
+	tcase_add_test(c, processors_are_shared_out);
+	tcase_add_test(c, quantiles_are_of_the_last_seconds);
+	tcase_add_test(c, cases_are_those_of_their_metric);
 	suite_add_tcase(s, c);
 	tcase_add_checked_fixture(v, setup, teardown);
 	tcase_add_test(v, nothing_is_wrong);
@@ -218,6 +323,8 @@ Suite *suite_live(void) {
 	tcase_add_test(v, the_worst_comes_first);
 	tcase_add_test(v, slow_clients_are_a_reason_when_they_are_many);
 	tcase_add_test(v, a_queue_to_redis_that_fills);
+	tcase_add_test(v, late_messages);
+	tcase_add_test(v, a_worker_that_has_too_much_to_do);
 	tcase_add_test(v, everything_at_once);
 	suite_add_tcase(s, v);
 	return s;

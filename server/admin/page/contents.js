@@ -1,5 +1,5 @@
 /* contents - what the page shows of a message, and in which words */
-import { bytes, bytesPerSecond, count, duration, list, moment, rate } from './words.js'
+import { bytes, bytesPerSecond, count, duration, list, moment, percent, rate, seconds } from './words.js'
 
 const sum = (items, of) => items.reduce((all, item) => all + of(item), 0)
 const text = ([number, unit]) => `${number} ${unit}`
@@ -15,8 +15,11 @@ export const VERDICTS = {
 	unknown: { word: 'Not known', mark: 'M6 12h12' },
 }
 
+const workersOf = (now) => now.processes.filter((p) => p.kind === 'worker')
+
 export function wellSentence(now) {
-	const who = [now.workers.length === 1 ? 'the worker' : `all ${now.workers.length} workers`, 'the broker']
+	const { length } = workersOf(now)
+	const who = [length === 1 ? 'the worker' : `all ${length} workers`, 'the broker']
 
 	if (now.redis !== undefined)
 		who.push('Redis')
@@ -28,11 +31,19 @@ export function facts(now) {
 
 	return [
 		['Up for', duration(now.uptime)],
-		['Workers ready', `${now.workers.filter((w) => w.ready && !w.draining).length} of ${now.workers_wanted}`],
+		['Workers ready', `${workersOf(now).filter((w) => w.ready && !w.draining).length} of ${now.workers_wanted}`],
 		['Engine', now.engine],
 		['Restarted', worker + broker + admin === 0 ? 'nothing' : list(Object.entries({ worker, broker, admin }).filter(([, n]) => n > 0)
 			.map(([name, n]) => `${name} ${n}×`))],
 	]
+}
+
+const nameOf = (p) => p.kind === 'worker' ? `worker ${p.slot}` : p.kind
+
+function busiest(now) {
+	const most = now.processes.reduce((a, b) => b.cpu > a.cpu ? b : a)
+
+	return `of one core; most: ${nameOf(most)}, ${percent(most.cpu)} %`
 }
 
 /*
@@ -59,6 +70,18 @@ export const TILES = [
 		format: (n) => [rate(n), '/s'],
 	},
 	{
+		id: 'latency', title: 'Latency, 99 %', lines: [{ column: 'latency_p99', name: '99 %' }, { column: 'latency_p50', name: '50 %' }], least: 0.001,
+		figure: (now) => seconds(now.figures.latency_p99),
+		note: ({ figures }) => figures.latency_p99 === null ? 'worker to worker; none in 5 s' : `50 %: ${text(seconds(figures.latency_p50))}; worker to worker`,
+		format: seconds,
+	},
+	{
+		id: 'cpu', title: 'CPU', lines: [{ column: 'cpu', name: 'of one core' }], least: 0.1,
+		figure: (now) => [percent(sum(now.processes, (p) => p.cpu)), '%'],
+		note: busiest,
+		format: (n) => [percent(n), '%'],
+	},
+	{
 		id: 'memory', title: 'Memory for clients', lines: [{ column: 'memory', name: 'used' }], least: 1048576,
 		figure: (now) => bytes(now.memory.used),
 		note: ({ memory }) => `of ${text(bytes(memory.memory_bytes))}, ${Math.round(memory.used / memory.memory_bytes * 100)} %`,
@@ -67,24 +90,28 @@ export const TILES = [
 	{
 		id: 'waiting', title: 'Waiting for clients', lines: [{ column: 'waiting', name: 'waiting' }], least: 4096,
 		figure: (now) => bytes(now.figures.waiting),
-		note: () => 'queued, not yet taken',
+		note: ({ figures }) => figures.slow_readers === 0 ? 'all take what they are sent'
+			: `${count(figures.slow_readers)} ${figures.slow_readers === 1 ? 'client takes' : 'clients take'} nothing now`,
 		format: bytes,
 	},
 	{
 		id: 'refused', title: 'Refused', lines: [{ column: 'refused', name: 'refused' }], least: 1,
 		figure: (now) => [count(sum(now.refusals, (r) => r.minute)), '/min'],
 		note: (now) => `${count(sum(now.refusals, (r) => r.all))} since the start`,
-		format: (n) => [rate(n), '/s'],
+		format: (n) => [rate(n === null ? n : n * 60), '/min'],
 	},
 ]
 
-const bySlot = (a, b) => a.slot - b.slot
+const KINDS = ['worker', 'broker', 'admin', 'master']
+const byKind = (a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) || a.slot - b.slot
+const byBytes = (a, b) => b.bytes - a.bytes
 const byMinute = (a, b) => b.minute - a.minute || b.all - a.all
+const said = (name) => name.replaceAll('_', ' ')
 const COUNTED = [{ text: '' }, { text: 'Last minute', kind: number }, { text: 'Since the start', kind: number }]
-const counted = { columns: COUNTED, key: (r) => r.what, cells: (r) => [r.what, count(r.minute), count(r.all)] }
+const counted = { columns: COUNTED, key: (r) => r.what, cells: (r) => [said(r.what), count(r.minute), count(r.all)], help: (r) => r.help }
 
 /* A list of names and values. */
-const pairs = { columns: [{ text: '' }, { text: '', kind: number }], key: ([name]) => name, cells: (pair) => pair }
+const pairs = { columns: [{ text: '' }, { text: '', kind: 'value' }], key: ([name]) => name, cells: (pair) => pair }
 
 /* In the log a message is quoted, and then come its facts. */
 function logText(line) {
@@ -93,10 +120,11 @@ function logText(line) {
 	return `${message.replace(/\\(.)/g, '$1')}${facts}`
 }
 
-/* items: of a message "now"; undefined: there is no such thing here. kinds: of the panel itself: wide, and long ones scroll. */
+/* items: of a message "now"; undefined: there is no such thing here. side: where it stands
+ * on wide screens: always there, so that nothing jumps when another one grows. */
 export const PANELS = [
 	{
-		id: 'log', title: 'Last warnings and errors', nothing: 'No warning and no error since the start.', kinds: 'wide scrolls',
+		id: 'log', side: 'wide', title: 'Last warnings and errors', nothing: 'No warning and no error since the start.',
 		columns: [{ text: 'When' }, { text: 'Level' }, { text: 'Process' }, { text: 'What', kind: 'long' }],
 		items: (now) => now.log,
 		key: (line) => `${line.time} ${line.process} ${line.text}`,
@@ -104,17 +132,40 @@ export const PANELS = [
 		cells: (line) => [moment(line.time), line.level, line.process, logText(line.text)],
 	},
 	{
-		id: 'workers', title: 'Workers', nothing: 'No worker runs.',
-		columns: [{ text: 'Worker' }, { text: 'Connections', kind: number }, { text: 'In/s', kind: number }, { text: 'Out/s', kind: number },
-			{ text: 'Memory', kind: spare }, { text: 'Up for', kind: spare }],
-		items: (now) => now.workers.sort(bySlot),
-		key: (w) => w.pid,
-		state: (w) => w.draining ? 'draining' : w.ready ? 'ready' : 'waiting',
-		cells: (w) => [`${w.slot}${w.draining ? ' draining' : w.ready ? '' : ' not ready'}`, count(w.connections), rate(w.received), rate(w.sent),
-			text(bytes(w.allocated)), duration(w.uptime)],
+		id: 'processes', side: 'left', title: 'Processes',
+		columns: [{ text: 'Process' }, { text: 'CPU', kind: number }, { text: 'Clients', kind: number }, { text: 'In/s', kind: number },
+			{ text: 'Out/s', kind: number }, { text: 'Longest turn', kind: spare }, { text: 'Memory', kind: spare }, { text: 'Up for', kind: spare }],
+		items: (now) => now.processes.sort(byKind),
+		key: (p) => p.pid,
+		state: (p) => p.draining ? 'draining' : p.ready || p.kind === 'master' ? 'ready' : 'waiting',
+		cells: (p) => [`${nameOf(p)}${p.draining ? ', draining' : p.ready || p.kind === 'master' ? '' : ', not ready'}`, `${percent(p.cpu)} %`,
+			...p.kind === 'worker' ? [count(p.connections), rate(p.received), rate(p.sent), text(seconds(p.longest))] : ['', '', '', ''],
+			text(bytes(p.resident)), duration(p.uptime)],
 	},
 	{
-		id: 'rooms', title: 'Largest rooms', nothing: 'There is no room.',
+		id: 'redis', side: 'left', title: 'Redis', ...pairs,
+		items: ({ redis }) => redis && [
+			['Servers that take commands', `${redis.up} of ${redis.servers}`],
+			['Servers whose pub/sub is heard', `${redis.listening} of ${redis.servers}`],
+			['Publications waiting', `${count(redis.waiting)}, ${text(bytes(redis.queue_bytes))} of ${text(bytes(redis.queue_bound))}`],
+			['Scripts called', `${rate(redis.calls)}/s`],
+			['A script takes', redis.call_p50 === null ? 'none was called' : `50 %: ${text(seconds(redis.call_p50))}, 99 %: ${text(seconds(redis.call_p99))}`],
+			['Messages heard', `${rate(redis.messages)}/s`],
+			['Connections lost, errors', `${count(redis.losses)}, ${count(redis.errors)}`],
+		],
+		state: ([name, value]) => name.startsWith('Servers') && value.split(' of ')[0] !== value.split(' of ')[1] ? 'waiting' : '',
+	},
+	{
+		id: 'nodes', side: 'left', title: 'Cluster nodes', nothing: 'No node is known yet.',
+		columns: [{ text: 'Host' }, { text: 'Connections', kind: number }, { text: 'Version', kind: spare }, { text: 'Up for', kind: number }],
+		items: (now) => now.nodes,
+		key: (n) => n.node,
+		cells: (n) => [`${n.host}`, count(n.connections), n.version, duration(n.uptime_seconds)],
+	},
+	{ id: 'refusals', side: 'left', title: 'Refused because of', nothing: 'Nobody was refused since the start.', ...counted, items: (now) => now.refusals.sort(byMinute) },
+	{ id: 'ends', side: 'left', title: 'Connections ended by', nothing: 'No connection has ended since the start.', ...counted, items: (now) => now.ends.sort(byMinute) },
+	{
+		id: 'rooms', side: 'right', title: 'Largest rooms', nothing: 'There is no room.',
 		columns: [{ text: 'Room' }, { text: 'Members', kind: number }],
 		items: (now) => now.rooms,
 		key: (r) => r.room,
@@ -122,41 +173,29 @@ export const PANELS = [
 		share: (r, [largest]) => r.members / largest.members,
 	},
 	{
-		id: 'readers', title: 'Slowest readers', nothing: 'Nothing waits for anybody.',
+		id: 'readers', side: 'right', title: 'Slowest readers', nothing: 'Nothing waits for anybody.',
 		columns: [{ text: 'Client' }, { text: 'Worker', kind: spare }, { text: 'Waiting', kind: number }, { text: 'For', kind: number }],
 		items: (now) => now.readers,
 		key: (r) => r.id,
 		cells: (r) => [`${r.user ?? ''} ${r.address ?? r.id}`.trim(), String(r.worker), text(bytes(r.queued_bytes)), duration(r.stuck_ms / 1000)],
 	},
 	{
-		id: 'redis', title: 'Redis', ...pairs,
-		items: ({ redis }) => redis && [
-			['Servers that take commands', `${redis.up} of ${redis.servers}`],
-			['Servers whose pub/sub is heard', `${redis.listening} of ${redis.servers}`],
-			['Publications waiting', `${count(redis.waiting)}, ${text(bytes(redis.queue_bytes))} of ${text(bytes(redis.queue_bound))}`],
-			['Scripts called', `${rate(redis.calls)}/s`],
-			['Messages heard', `${rate(redis.messages)}/s`],
-			['Connections lost, errors', `${count(redis.losses)}, ${count(redis.errors)}`],
-		],
-		state: ([name, value]) => name.startsWith('Servers') && value.split(' of ')[0] !== value.split(' of ')[1] ? 'waiting' : '',
-	},
-	{
-		id: 'nodes', title: 'Cluster nodes', nothing: 'No node is known yet.',
-		columns: [{ text: 'Host' }, { text: 'Connections', kind: number }, { text: 'Version', kind: spare }, { text: 'Up for', kind: number }],
-		items: (now) => now.nodes,
-		key: (n) => n.node,
-		cells: (n) => [`${n.host}`, count(n.connections), n.version, duration(n.uptime_seconds)],
-	},
-	{
-		id: 'broker', title: 'Channels', ...pairs,
+		id: 'broker', side: 'right', title: 'Channels', ...pairs,
 		items: ({ figures }) => [
+			['Rooms', count(figures.rooms)],
 			['Channels', count(figures.channels)],
 			['Users', count(figures.users)],
 			['Members of channels', count(figures.members)],
 			['Publications', `${rate(figures.publications)}/s`],
+			['Came back in the last minute, too late', `${count(figures.recoveries)}, ${count(figures.recoveries_failed)}`],
 			['Publications in history', `${count(figures.history_messages)}, ${text(bytes(figures.history_bytes))}`],
 		],
 	},
-	{ id: 'refusals', title: 'Refused because of', nothing: 'Nobody was refused since the start.', ...counted, items: (now) => now.refusals.sort(byMinute) },
-	{ id: 'ends', title: 'Connections ended by', nothing: 'No connection has ended since the start.', ...counted, items: (now) => now.ends.sort(byMinute) },
+	{
+		id: 'memory', side: 'right', title: 'Memory', columns: [{ text: '' }, { text: '', kind: number }],
+		items: (now) => now.memory_parts.sort(byBytes),
+		key: (p) => p.what,
+		cells: (p) => [said(p.what), text(bytes(p.bytes))],
+		help: (p) => p.help,
+	},
 ]

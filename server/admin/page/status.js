@@ -164,10 +164,9 @@ function addPanel(panel) {
 		th.className = kind
 		row.append(th)
 	}
-	element.className = `panel ${panel.kinds ?? ''}`
 	element.querySelector('.body').append(table)
 	element.querySelector('.nothing').textContent = panel.nothing ?? ''
-	byId('panels').append(element)
+	byId(panel.side).append(element)
 	panels.push({ ...panel, element, table, body: table.createTBody(), nothing: element.querySelector('.nothing'), rows: new Map() })
 }
 
@@ -203,6 +202,7 @@ function showPanel(panel, now) {
 		keys.add(key)
 		panel.cells(item).forEach((text, k) => setText(row.children[k], text))
 		row.dataset.state = panel.state?.(item) ?? ''
+		row.title = panel.help?.(item) ?? ''
 		if (panel.share !== undefined)
 			row.style.setProperty('--share', `${(panel.share(item, items) * 100).toFixed(1)}%`)
 		if (panel.body.children[i] !== row)
