@@ -4,7 +4,8 @@
  * main.c      command line and help
  * server.c    where the admin listener is, and the token
  * client.c    one HTTP request
- * commands.c  what each command asks, and what it shows of the answer
+ * ask.c       a question, and its answer or refusal
+ * commands_*.c  what each command asks, and what it shows of the answer
  * show.c      JSON as text for people
  */
 #ifndef CTL_CTL_H
@@ -30,7 +31,7 @@ enum ctl_option {
 	OPTION_COUNT
 };
 
-enum { CTL_ARGUMENTS_MAX = 2 };
+enum { CTL_ARGUMENTS_MAX = 2, CTL_BODY_MAX = 64 << 20 };
 
 /* What the command line says; borrowed from it. */
 struct ctl {
@@ -71,6 +72,28 @@ struct ctl_answer {
 /* path: with its query. body: NULL: a GET, else a POST of JSON. False: no whole answer within the time. */
 bool ctl_request(const struct ctl_server *s, const char *path, const struct slice *body, unsigned timeout_ms, struct ctl_answer *out,
     struct errbuf *e) MUST_CHECK;
+
+/* --- ask --- */
+
+/* To standard error; returns the status. */
+enum ctl_exit ctl_say(const struct ctl *c, enum ctl_exit status, const char *text);
+/* body: NULL: GET. *out: owned, if it is CTL_DONE; with --json it is printed already. Else it is said why not. */
+enum ctl_exit ctl_ask(const struct ctl *c, const char *path, const struct buf *body, json_t **out) MUST_CHECK;
+/* The same, and shows the answer, or a part of it. */
+enum ctl_exit ctl_ask_and_show(const struct ctl *c, const char *path, const struct buf *body);
+enum ctl_exit ctl_ask_and_show_part(const struct ctl *c, const char *path, const struct buf *body, const char *part);
+/* ?name=value or &name=value; value: NULL: nothing. */
+void ctl_add_query(struct buf *path, const char *name, const char *value);
+/* What was added, with its NUL. */
+const char *ctl_path(struct buf *path);
+/* {"name":value or ,"name":value of a JSON body; takes `value`. */
+void ctl_add_json(struct buf *body, const char *name, json_t *value);
+/* The same of a text; NULL: nothing. False: it is not UTF-8. */
+bool ctl_add_text(struct buf *body, const char *name, const char *text);
+/* A json_dump_callback_t, to a struct buf. */
+int ctl_add_part(const char *text, size_t len, void *arg);
+/* 0: there is no such number. */
+json_int_t ctl_number(const json_t *object, const char *name);
 
 /* --- show --- */
 

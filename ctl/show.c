@@ -57,7 +57,7 @@ static void add_duration(struct buf *out, json_int_t ms) {
 }
 
 /* Local time; the time of day alone would be ambiguous. */
-static void add_time(struct buf *out, json_int_t ms) {
+static void add_time(struct buf *out, json_int_t ms, bool is_exact) {
 	time_t s = (time_t)(ms / 1000);
 	char text[40];
 	struct tm tm;
@@ -66,6 +66,8 @@ static void add_time(struct buf *out, json_int_t ms) {
 		buf_addf(out, "%lld", (long long)ms);
 	else
 		buf_add_text(out, text);
+	if (is_exact)
+		buf_addf(out, ".%03d", (int)(ms % 1000));
 }
 
 /* The name says what a number is. */
@@ -77,7 +79,7 @@ static void add_number(struct buf *out, const char *name, json_int_t n) {
 	else if (ends_with(name, "_ms"))
 		add_duration(out, n);
 	else if (strcmp(name, "since") == 0 || strcmp(name, "time") == 0)
-		add_time(out, n);
+		add_time(out, n, strcmp(name, "time") == 0);
 	else
 		buf_addf(out, "%lld", (long long)n);
 }
@@ -265,6 +267,10 @@ static void show_table(const json_t *list) {
 
 /* --- any value --- */
 
+static bool is_empty(const json_t *value) {
+	return json_is_array(value) && json_array_size(value) == 0;
+}
+
 static bool is_table(const json_t *value) {
 	return json_is_array(value) && json_array_size(value) > 0 && json_is_object(json_array_get(value, 0));
 }
@@ -294,6 +300,8 @@ void ctl_show(const json_t *json) {
 
 	if (is_table(json)) {
 		show_table(json);
+	} else if (is_empty(json)) {
+		printf("-\n");
 	} else if (json_is_object(json)) {
 		show_object(json);
 	} else {
@@ -304,9 +312,11 @@ void ctl_show(const json_t *json) {
 }
 
 void ctl_show_under(const char *heading, const json_t *json) {
-	char *text = heading_text(heading);
+	struct buf text;
 
-	printf("\n%s\n", text);
-	mem_free(text);
+	buf_init(&text, TEXT_MAX);
+	ctl_add_visible(&text, slice_text(heading));
+	printf("\n%.*s\n", SLICE_ARGS(buf_slice(&text)));
+	buf_fini(&text);
 	ctl_show(json);
 }
