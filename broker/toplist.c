@@ -110,13 +110,24 @@ static void forget(struct top *t, struct slice name) {
 	}
 }
 
+/* Most of many are too small, or as large as others that stand before them. */
+static bool is_too_small(const struct top *t, const struct ipc_channel *ch) {
+	const struct found *last = t->count == t->limit ? &t->found[t->count - 1] : NULL;
+
+	return last != NULL && (ch->member_count < last->members ||
+				   (ch->member_count == last->members && compare_names(ch->channel, name_of(last)) > 0));
+}
+
 void toplist_show(struct toplist *ts, const struct ipc_channel *ch) {
 	struct top *t = first_of(ts);
-	struct found f = { .offset = ch->offset, .members = ch->member_count, .name_len = (uint8_t)ch->channel.len,
-		.epoch_len = (uint8_t)ch->epoch.len };
+	struct found f;
 
-	if (!is_asked_for(t, ch) || (t->count == t->limit && ch->member_count < t->found[t->count - 1].members))
+	if (!is_asked_for(t, ch) || is_too_small(t, ch))
 		return;
+	f.offset = ch->offset;
+	f.members = ch->member_count;
+	f.name_len = (uint8_t)ch->channel.len;
+	f.epoch_len = (uint8_t)ch->epoch.len;
 	memcpy(f.name, ch->channel.ptr, ch->channel.len);
 	if (ch->epoch.len > 0)
 		memcpy(f.epoch, ch->epoch.ptr, ch->epoch.len);
