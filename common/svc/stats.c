@@ -26,6 +26,7 @@ static const struct stat_row rows[] = {
 	{ STAT_IS_HISTOGRAM, STAT_TYPE_COUNTER, STAT_UNIT_SECONDS, #n, m, "le", NULL, h, STAT_##n, STAT_##n##_last },
 #define STAT_FAMILY(n, size, m, l, h) \
 	{ STAT_IS_FAMILY, STAT_TYPE_COUNTER, STAT_UNIT_NONE, #n, m, l, NULL, h, STAT_##n, STAT_##n##_last },
+#define STAT_BY_ADMIN(n, m, l, h) { STAT_IS_BY_ADMIN, STAT_TYPE_COUNTER, STAT_UNIT_NONE, #n, m, l, NULL, h, STAT_##n, STAT_##n##_last },
 #define STAT_METRIC(m, t, u, l, h) { STAT_HEADS_CASES, STAT_TYPE_##t, STAT_UNIT_##u, NULL, m, l, NULL, h, -1, -1 },
 #define STAT_CASE(n, v, h) { STAT_IS_CASE, STAT_TYPE_COUNTER, STAT_UNIT_NONE, #n, NULL, NULL, v, h, STAT_##n, STAT_##n },
 #define STAT_VIEW_CASE(n, v, h) { STAT_IS_VIEW_CASE, STAT_TYPE_COUNTER, STAT_UNIT_NONE, #n, NULL, NULL, v, h, -1, -1 },
@@ -130,6 +131,11 @@ static int past_index(int kind, int slot) {
 	return kind == PROCESS_WORKER ? PROCESS_KINDS + slot % STATS_SLOTS : kind;
 }
 
+/* And is not another row's view of them. */
+static bool has_values(const struct stat_row *row) {
+	return row->first >= 0 && row->kind != STAT_IS_BY_WORKER && row->kind != STAT_IS_BY_ADMIN;
+}
+
 /* Counters of every kind; gauges are left behind. */
 static void move_counters(struct stats_block *from, struct stats_block *to) {
 	enum stat_type head = STAT_TYPE_COUNTER;
@@ -139,7 +145,7 @@ static void move_counters(struct stats_block *from, struct stats_block *to) {
 
 		if (row->kind == STAT_HEADS_CASES)
 			head = row->type;
-		if ((row->kind == STAT_IS_CASE ? head : row->type) != STAT_TYPE_COUNTER || row->kind == STAT_IS_BY_WORKER || row->first < 0)
+		if ((row->kind == STAT_IS_CASE ? head : row->type) != STAT_TYPE_COUNTER || !has_values(row))
 			continue;
 		for (int id = row->first; id <= row->last; id++)
 			atomic_store(&to->value[id], atomic_load(&to->value[id]) + atomic_load(&from->value[id]));
@@ -223,7 +229,7 @@ void stats_take_sums(const struct stats_map *m, struct stats_sums *out) {
 	int tries = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		if (rows[i].type == STAT_TYPE_HIGHEST && rows[i].kind != STAT_IS_BY_WORKER && rows[i].first >= 0)
+		if (rows[i].type == STAT_TYPE_HIGHEST && has_values(&rows[i]))
 			is_highest[rows[i].first] = true;
 	}
 	do {

@@ -29,10 +29,10 @@ static const char *status_name(unsigned index) {
 
 const struct family *family_of(enum stat_id first) {
 	static struct family families[] = {
-		{ STAT_closed, 1, CLOSE_REASON_COUNT, close_name, close_class },
-		{ STAT_http_status, 0, 0, status_name, NULL },
-		{ STAT_chat_errors, 1, CHAT_ERROR_COUNT, chat_error_code, NULL },
-		{ STAT_auth_refused, 1, AUTH_REFUSAL_COUNT, auth_refusal_name, NULL },
+		{ STAT_closed, 1, CLOSE_REASON_COUNT, close_name, close_class, false },
+		{ STAT_http_status, 0, 0, status_name, NULL, true },
+		{ STAT_chat_errors, 1, CHAT_ERROR_COUNT, chat_error_code, NULL, false },
+		{ STAT_auth_refused, 1, AUTH_REFUSAL_COUNT, auth_refusal_name, NULL, false },
 	};
 	size_t i = 0;
 

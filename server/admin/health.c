@@ -138,7 +138,7 @@ static json_t *counters_json(const struct stats_map *m) {
 			json_object_set_new(o, rows[i].name, family_json(sums, id));
 		else if (rows[i].kind == STAT_IS_HISTOGRAM)
 			json_object_set_new(o, rows[i].name, json_integer((json_int_t)observed(sums, id)));
-		else if (rows[i].first >= 0 && rows[i].kind != STAT_IS_BY_WORKER)
+		else if (rows[i].first >= 0 && rows[i].kind != STAT_IS_BY_WORKER && rows[i].kind != STAT_IS_BY_ADMIN)
 			json_object_set_new(o, rows[i].name, json_integer((json_int_t)sums->all[id]));
 	}
 	mem_free(sums);

@@ -99,14 +99,18 @@ static uint64_t sum_of(const struct page *p, int id) {
 	return p->sums->all[id] - (is_of_clients ? p->sums->kind[PROCESS_ADMIN][id] : 0);
 }
 
+/* Of all but the admin process, or of that one. */
 static void write_family(struct page *p, const struct stat_row *row) {
 	const struct family *f = family_of((enum stat_id)row->first);
+	bool is_of_admin = row->kind == STAT_IS_BY_ADMIN;
 
 	for (unsigned i = f->begin; i < f->end; i++) {
+		int id = row->first + (int)i;
+		uint64_t value = is_of_admin ? p->sums->kind[PROCESS_ADMIN][id] : sum_of(p, id);
 		struct label class = { f->class_at != NULL ? "class" : NULL, f->class_at != NULL ? f->class_at(i) : NULL };
 
-		if (family_has(f, i))
-			add_sample(p, "_total", (struct label){ row->label, f->name_at(i) }, class, STAT_UNIT_NONE, sum_of(p, row->first + (int)i));
+		if (family_has(f, i) && (value > 0 || !f->is_sparse))
+			add_sample(p, "_total", (struct label){ row->label, f->name_at(i) }, class, STAT_UNIT_NONE, value);
 	}
 }
 
@@ -167,6 +171,7 @@ static void write_row(struct page *p, const struct stat_row *row) {
 		write_histogram(p, row);
 		break;
 	case STAT_IS_FAMILY:
+	case STAT_IS_BY_ADMIN:
 		write_family(p, row);
 		break;
 	case STAT_HEADS_CASES:

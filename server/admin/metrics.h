@@ -16,6 +16,7 @@ struct family {
 	unsigned begin, end;	/* indexes */
 	const char *(*name_at)(unsigned index);		/* borrowed until the next call */
 	const char *(*class_at)(unsigned index);	/* the value of a second label, "class"; NULL: there is none */
+	bool is_sparse;		/* only those that occurred are shown */
 };
 
 const struct family *family_of(enum stat_id first);

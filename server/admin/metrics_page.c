@@ -50,7 +50,7 @@ static void add_row(struct buf *out, const struct stat_row *row, const struct st
 	if (row->label != NULL)
 		snprintf(labels, sizeof(labels), "`%s`%s", row->label, row->first == STAT_closed ? ", `class`" : "");
 	add_line(out, row, labels);
-	if (row->kind == STAT_IS_FAMILY)
+	if (row->kind == STAT_IS_FAMILY && !family_of((enum stat_id)row->first)->is_sparse)
 		add_names(out, row);
 	else if (row->kind == STAT_IS_HISTOGRAM)
 		add_bounds(out, row);

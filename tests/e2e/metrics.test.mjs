@@ -1,8 +1,10 @@
 // Metrics: after a load of known counts every counter says what was sent, whoever was killed meanwhile; what Prometheus gets is well formed
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 import { ChatClient } from './support/client.mjs'
 import { clusterStory } from './support/cluster.mjs'
@@ -382,6 +384,64 @@ story('the admin_token is wanted here, too', { options: { workers: 1, admin_toke
 	const { values } = await herold.metrics({ headers: { Authorization: 'Bearer metrics-admin-token-0123456789' } })
 
 	assert.equal(values.get('herold_refusals_total{kind="admin_token"}'), 1)
+})
+
+story('a drain is seen', { options: { workers: 1, predrain_seconds: 1, drain_seconds: 3 } }, async (herold) => {
+	const clients = await Promise.all(Array.from({ length: 6 }, () => RawSocket.upgraded(herold.address, { path: '/echo' })))
+	const drained = (values) => values.get('herold_connections_closed_total{reason="going_away",class="drain"}')
+
+	herold.terminate()
+	await waitFor(async () => (await herold.metrics()).values.get('herold_draining') === 1, 'the order')
+	const { values } = await waitFor(async () => {
+		const now = await herold.metrics()
+
+		return drained(now.values) > 0 && now
+	}, 'one that had to go')
+
+	assert.equal(values.get('herold_ready'), 0)
+	clients.forEach((raw) => raw.end())
+})
+
+story('what waits for the broker is seen, and what the log holds back', { options: { workers: 1, log_lines_per_second: 1, log_level: 'debug' } }, async (herold) => {
+	const client = await ChatClient.login(herold, { userId: 'u' })
+	const { broker } = await herold.pids()
+
+	process.kill(broker, 'SIGSTOP')
+	for (let i = 0; i < 100; i++)
+		client.send({ type: 'publish', channel: 'news', data: 'x'.repeat(15000), ref: `${i}` })
+	const { values } = await waitFor(async () => {
+		const now = await herold.metrics()
+
+		return now.values.get('herold_broker_link_queue_bytes{process="workers"}') > 0 && now
+	}, 'a queue')
+
+	process.kill(broker, 'SIGCONT')
+	assert.ok(values.get('herold_memory_bytes{subsystem="link_queues"}') > 0)
+	await waitFor(() => client.received.filter((m) => m.ref !== undefined).length === 100, 'a word on each')
+	assert.ok((await herold.metrics()).values.get('herold_log_lines_held_back_total') > 10)
+})
+
+/** TLS connections of this machine whose records the kernel makes, ever; undefined: it makes none. */
+function kernelTls() {
+	try {
+		return [...readFileSync('/proc/net/tls_stat', 'utf8').matchAll(/^TlsTx(?:Sw|Device)\s+(\d+)/gm)].reduce((sum, [, n]) => sum + Number(n), 0)
+	} catch {
+		return undefined
+	}
+}
+
+story('connections whose records the kernel makes', { options: { workers: 1, listen: '', tls_listen: '127.0.0.1:0', tls_self_signed: 'on', tls_kernel: 'auto' } }, async (herold) => {
+	const before = kernelTls()
+	const socket = connectTls({ ...herold.tls, rejectUnauthorized: false })
+
+	await once(socket, 'secureConnect')
+	socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+	await once(socket, 'data')
+	const { values } = await herold.metrics()
+
+	assert.equal(values.get('herold_tls_handshakes_total'), 1)
+	assert.equal(values.get('herold_tls_kernel_total') > 0, (kernelTls() ?? 0) > (before ?? 0))
+	socket.destroy()
 })
 
 clusterStory('calls of Redis are timed', { hosts: 1 }, async (cluster) => {
