@@ -96,9 +96,9 @@ $(BIN)/herold: $(BUILD)/server/main.o $(SERVER_OBJ) $(COMMON_OBJ)
 $(BIN)/herold-broker: $(BUILD)/broker/main.o $(BROKER_OBJ) $(COMMON_OBJ)
 	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(LIBS_BROKER)
 
-# Of common only what an address needs: nothing of the server.
-$(BIN)/herold-ctl: $(CTL_OBJ) $(BASE_OBJ) $(BUILD)/common/svc/sock.o
-	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS_COMMON) $(shell $(PKG_CONFIG) --libs jansson)
+# Of common what it needs, and so no library but one.
+$(BIN)/herold-ctl: $(CTL_OBJ) $(patsubst %,$(BUILD)/common/base/%.o,base buf mem slice utf8 visible) $(BUILD)/common/svc/sock.o
+	$(call say,LD,$@)$(CC) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(shell $(PKG_CONFIG) --libs jansson)
 
 # Programs that crash on order, for one test: the same objects, and some that stand in front of functions that clients reach.
 CRASH := $(BIN)/crash/herold $(BIN)/crash/herold-broker

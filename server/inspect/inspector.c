@@ -171,7 +171,9 @@ static void on_question(const struct ipc_inspect *q, void *arg) {
 	/* More than a broker asks at a time: it does not wait for the answer for long. */
 	if (i->waiting_count == INSPECT_WAITING_MAX)
 		return;
-	t = mem_zalloc(sizeof(*t) + q->subject.len + q->data.len);
+	t = mem_try_alloc(sizeof(*t) + q->subject.len + q->data.len);
+	if (t == NULL)
+		return;
 	t->on_link = hub_link(i->hub);
 	t->question = *q;
 	if (q->subject.len > 0)
