@@ -19,7 +19,7 @@ const workersOf = (now) => now.processes.filter((p) => p.kind === 'worker')
 
 export function wellSentence(now) {
 	const { length } = workersOf(now)
-	const who = [length === 1 ? 'the worker' : `all ${length} workers`, 'the broker']
+	const who = [['no worker', 'the worker', 'both workers'][length] ?? `all ${length} workers`, 'the broker']
 
 	if (now.redis !== undefined)
 		who.push('Redis')
@@ -162,6 +162,13 @@ export const PANELS = [
 		key: (n) => n.node,
 		cells: (n) => [`${n.host}`, count(n.connections), n.version, duration(n.uptime_seconds)],
 	},
+	{
+		id: 'memory', side: 'left', title: 'Memory', columns: [{ text: '' }, { text: '', kind: number }],
+		items: (now) => now.memory_parts.sort(byBytes),
+		key: (p) => p.what,
+		cells: (p) => [said(p.what), text(bytes(p.bytes))],
+		help: (p) => p.help,
+	},
 	{ id: 'refusals', side: 'left', title: 'Refused because of', nothing: 'Nobody was refused since the start.', ...counted, items: (now) => now.refusals.sort(byMinute) },
 	{ id: 'ends', side: 'left', title: 'Connections ended by', nothing: 'No connection has ended since the start.', ...counted, items: (now) => now.ends.sort(byMinute) },
 	{
@@ -190,12 +197,5 @@ export const PANELS = [
 			['Came back in the last minute, too late', `${count(figures.recoveries)}, ${count(figures.recoveries_failed)}`],
 			['Publications in history', `${count(figures.history_messages)}, ${text(bytes(figures.history_bytes))}`],
 		],
-	},
-	{
-		id: 'memory', side: 'right', title: 'Memory', columns: [{ text: '' }, { text: '', kind: number }],
-		items: (now) => now.memory_parts.sort(byBytes),
-		key: (p) => p.what,
-		cells: (p) => [said(p.what), text(bytes(p.bytes))],
-		help: (p) => p.help,
 	},
 ]

@@ -21,6 +21,8 @@ let points = []			// { time, NAME: value }, oldest first
 let step = 5000
 let span = 900000
 let newest = null		// the last message "now"
+let pastTime = null		// that is shown instead of it
+let saidGist = ''
 
 function fromTemplate(name) {
 	return byId(`${name}-template`).content.firstElementChild.cloneNode(true)
@@ -49,6 +51,18 @@ function showVerdict(state, word, because) {
 		}))
 	}
 	document.title = `${word} · Herold`
+	say(word, because)
+}
+
+/* Aloud: what is new, but not every number that has changed. */
+function say(word, because) {
+	const text = [word, ...because].join('. ')
+	const gist = text.replace(/\d+/g, '')
+
+	if (gist === saidGist)
+		return
+	saidGist = gist
+	setText(byId('said'), text)
 }
 
 function showFacts(now) {
@@ -79,7 +93,7 @@ function addTile(tile) {
 	part('h3').id = `${id}-title`
 	part('h3').textContent = tile.title
 	byId('tiles').append(element)
-	tiles.push({ ...tile, element, number: part('.number'), unit: part('.unit'), aside: part('.aside'),
+	tiles.push({ ...tile, element, number: part('.number'), unit: part('.unit'), aside: part('.aside'), top: part('.top-value'),
 		chart: new Chart(part('.chart'), tile.lines.map((line) => line.name)) })
 }
 
@@ -107,6 +121,7 @@ function drawCharts() {
 		const highest = tile.chart.draw(linesOf(tile), { from: to - span, to, step, least: tile.least })
 		const [number, unit] = tile.format(highest)
 
+		setText(tile.top, (highest ?? 0) === 0 ? '' : `max ${number} ${unit}`.trim())
 		tile.chart.describe(highest === null ? `${tile.title}: nothing measured yet`
 			: `${tile.title}, last ${Math.round(span / 60000)} minutes: ${number} ${unit} at most`)
 	}
@@ -116,6 +131,7 @@ function drawCharts() {
 function showPast(time) {
 	const past = points.reduce((best, p) => Math.abs(p.time - time) < Math.abs(best.time - time) ? p : best)
 
+	pastTime = past.time
 	byId('tiles').dataset.past = ''
 	for (const tile of tiles) {
 		tile.chart.mark(past.time)
@@ -124,6 +140,7 @@ function showPast(time) {
 }
 
 function showPresent() {
+	pastTime = null
 	delete byId('tiles').dataset.past
 	for (const tile of tiles)
 		tile.chart.mark(null)
@@ -131,7 +148,24 @@ function showPresent() {
 		showTiles(newest)
 }
 
-function watchPointer() {
+/* By one point, or with Shift by a minute. */
+function onKey(event) {
+	const by = event.shiftKey ? 60000 : step
+	const way = { ArrowLeft: -by, ArrowRight: by }[event.key]
+
+	if (event.key === 'Escape' && pastTime !== null) {
+		showPresent()
+	} else if (way !== undefined && points.length > 0) {
+		event.preventDefault()
+		showPast((pastTime ?? points.at(-1).time) + way)
+		setText(byId('said'), `At ${clock(pastTime)}: ${tiles.filter((t) => !t.element.hidden)
+			.map((t) => `${t.title} ${t.number.textContent} ${t.unit.textContent}`).join(', ')}`)
+	}
+}
+
+function watchPast() {
+	byId('tiles').addEventListener('keydown', onKey)
+	byId('tiles').addEventListener('blur', showPresent)
 	byId('tiles').addEventListener('pointermove', ({ target, clientX }) => {
 		const box = target.closest('.chart')?.getBoundingClientRect()
 
@@ -264,7 +298,7 @@ const handlers = {
 		showFacts(m)
 		setText(byId('version'), m.version)
 		setText(byId('time'), `Measured at ${clock(m.time)}.`)
-		if (!('past' in byId('tiles').dataset))
+		if (pastTime === null)
 			showTiles(m)
 		for (const panel of panels)
 			showPanel(panel, m)
@@ -339,7 +373,7 @@ byId('ask-form').addEventListener('submit', (event) => {
 byId('try-now').addEventListener('click', () => link.tryNow())
 TILES.forEach(addTile)
 PANELS.forEach(addPanel)
-watchPointer()
+watchPast()
 setInterval(showClock, 1000)
 showVerdict('unknown', 'Looking', [])
 showLink()
