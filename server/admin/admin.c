@@ -26,6 +26,9 @@ static const struct admin_route routes[] = {
 	{ HTTP_GET, "/api/rooms", ADMIT_TOKEN, api_rooms },
 	{ HTTP_POST, "/api/drain", ADMIT_TOKEN, api_drain },
 	{ HTTP_POST, "/api/reload", ADMIT_TOKEN, api_reload },
+	{ HTTP_GET, "/api/log-level", ADMIT_TOKEN, api_log_levels },
+	{ HTTP_POST, "/api/log-level", ADMIT_TOKEN, api_set_log_level },
+	{ HTTP_GET, "/api/trace", ADMIT_TOKEN, api_trace },
 };
 
 struct admin *admin_of(struct conn *c) {

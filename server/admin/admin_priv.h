@@ -102,5 +102,8 @@ void api_message(struct conn *c, const struct http_request *r, struct slice body
 void api_rooms(struct conn *c, const struct http_request *r, struct slice body);
 void api_drain(struct conn *c, const struct http_request *r, struct slice body);
 void api_reload(struct conn *c, const struct http_request *r, struct slice body);
+void api_log_levels(struct conn *c, const struct http_request *r, struct slice body);
+void api_set_log_level(struct conn *c, const struct http_request *r, struct slice body);
+void api_trace(struct conn *c, const struct http_request *r, struct slice body);
 
 #endif

@@ -201,12 +201,14 @@ static void on_done(struct hub_client *client, void *cookie UNUSED, const struct
 
 /* The line of the audit, when it is ordered: whoever ordered it may be gone before there is an answer. */
 static void order(struct conn *c, const struct ipc_inspect *q, const char *what) {
-	struct log_field fields[6] = { 0 };
-	char peer[SOCK_TEXT_MAX];
+	struct log_field fields[7] = { 0 };
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
 	size_t n = 0;
 
+	conn_id_text(c, id);
 	sock_peer_text(conn_peer(c), peer);
 	fields[n++] = LF_TEXT("audit", "admin");
+	fields[n++] = LF_TEXT("conn", id);
 	fields[n++] = LF_TEXT("peer", peer);
 	fields[n++] = LF_SLICE(matches[q->match].name, q->subject);
 	if (q->act == IPC_ACT_CLOSE) {

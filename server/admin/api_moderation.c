@@ -44,6 +44,7 @@ static void publish(struct conn *c, const struct order *o, struct slice key) {
 	struct slice channel = slice_text(IPC_MODERATION_CHANNEL);
 	struct admin_call *call = admin_call_new(c);
 	uint8_t hash[IPC_KEY_BYTES];
+	char id[ID_TEXT_LEN + 1];
 	struct order_bytes order;
 
 	order_encode(o, &order);
@@ -51,7 +52,8 @@ static void publish(struct conn *c, const struct order *o, struct slice key) {
 		api_hash_key(key, channel, hash);
 		order_key(hash, o, hash);
 	}
-	order_log(o, evloop_wall_ms(conns_loop(conn_conns(c))));
+	conn_id_text(c, id);
+	order_log(o, id, evloop_wall_ms(conns_loop(conn_conns(c))));
 	hub_publish(&call->client, channel, key.len > 0 ? hash : NULL, 0, PAYLOAD_BINARY,
 	    slice_of(order.bytes, order.len), on_ordered, mem_dup(&order, sizeof(order)));
 }

@@ -8,11 +8,12 @@ enum { RELOAD_MS = 10000 };
 /* The line of the audit. False, after a refusal. */
 static bool order(struct conn *c, enum admin_order what) {
 	const struct admin *a = admin_of(c);
-	char peer[SOCK_TEXT_MAX];
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
 
+	conn_id_text(c, id);
 	sock_peer_text(conn_peer(c), peer);
 	log_line(LOG_INFO, what == ADMIN_DRAIN ? "the operator ends the server" : "the operator has the configuration read again",
-	    LF_TEXT("audit", "admin"), LF_TEXT("peer", peer));
+	    LF_TEXT("audit", "admin"), LF_TEXT("conn", id), LF_TEXT("peer", peer));
 	if (a->order(what, a->order_arg))
 		return true;
 	conn_refuse(c, 503, "the master cannot be reached just now: nothing was done", "Retry-After: 1\r\n");

@@ -284,6 +284,7 @@ void conn_free(struct conn *c) {
 	c->cs->input_bytes -= conn_input_bytes(c);
 	if (c->side != NULL) {
 		buf_fini(&c->side->in);
+		mem_free(c->side->request_id);
 		ws_deflater_free(&c->side->deflater);
 		mem_free(c->side);
 	}

@@ -96,6 +96,14 @@ static void add_json_text(struct buf *b, const char *text) {
 	"Cache-Control: no-store\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" \
 	"Referrer-Policy: no-referrer\r\n"
 
+/* Of the request at hand, if it is this connection's. */
+static void note_request_id(struct conn *c) {
+	struct slice id = c->cs->requester == c ? conn_request_id(c->cs->request) : SLICE_EMPTY;
+
+	if (id.len > 0 && conn_side(c)->request_id == NULL)
+		c->side->request_id = slice_dup_text(id);
+}
+
 void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence, const char *extra_headers) {
 	struct http_response response = { .status = status,
 		.content_type = "application/json",
@@ -119,6 +127,7 @@ void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status,
 	snprintf(detail, sizeof(detail), "%u %s", status, sentence);
 	trace_event(refuse, c->id, status, reason);
 	conn_set_reason(c, reason, detail);
+	note_request_id(c);
 	if (answer(c, &response))
 		conn_linger(c);
 	buf_fini(&headers);
@@ -186,6 +195,7 @@ void conn_upgrade(struct conn *c, const struct http_request *r, const struct con
 	stat_add(STAT_upgrades, 1);
 	trace_event(upgrade, c->id, conn_wire(c), max_message_bytes);
 	stat_add_in(STAT_http_status, http_status_index(101));
+	conn_log_upgrade(c, r);
 	conn_set_state(c, CONN_OPEN);
 	ops->on_open(c);
 	if (!c->is_busy && kept_bytes(c) > 0)
@@ -243,12 +253,35 @@ static void await_body(struct conn *c, const struct http_request *r, size_t need
 	conn_set_state(c, CONN_BODY);
 }
 
+/* The same as below, of a whole head. */
+static bool serve(struct conn *c, const struct http_request *r, size_t head_len, struct slice *rest) {
+	struct slice body;
+
+	if (c->state == CONN_HEAD) {
+		trace_event(request, c->id, r->method, head_len);
+		if (c->is_trusted)
+			conn_learn_client(c, r);
+		if (!admit(c, r))
+			return false;
+		if (rest->len - head_len < r->content_length) {
+			await_body(c, r, head_len + (size_t)r->content_length);
+			return false;
+		}
+	}
+	body = slice_of(rest->ptr + head_len, (size_t)r->content_length);
+	*rest = slice_skip(*rest, head_len + body.len);
+	conn_set_state(c, CONN_ANSWER);
+	c->cs->host.on_request(c, r, body);
+	return true;
+}
+
 /* Uses one request from the front of *rest. False: it is not complete, or it was refused. */
 static bool use_request(struct conn *c, struct slice *rest) {
+	struct conns *cs = c->cs;
 	struct http_parse_error error;
 	struct http_request r;
-	struct slice body;
 	size_t head_len;
+	bool is_used;
 
 	if (c->state == CONN_BODY && rest->len < c->side->need)
 		return false;
@@ -263,22 +296,12 @@ static bool use_request(struct conn *c, struct slice *rest) {
 	case HTTP_PARSE_DONE:
 		break;
 	}
-	if (c->state == CONN_HEAD) {
-		trace_event(request, c->id, r.method, head_len);
-		if (c->is_trusted)
-			conn_learn_client(c, &r);
-		if (!admit(c, &r))
-			return false;
-		if (rest->len - head_len < r.content_length) {
-			await_body(c, &r, head_len + (size_t)r.content_length);
-			return false;
-		}
-	}
-	body = slice_of(rest->ptr + head_len, (size_t)r.content_length);
-	*rest = slice_skip(*rest, head_len + body.len);
-	conn_set_state(c, CONN_ANSWER);
-	c->cs->host.on_request(c, &r, body);
-	return true;
+	cs->request = &r;
+	cs->requester = c;
+	is_used = serve(c, &r, head_len, rest);
+	cs->request = NULL;
+	cs->requester = NULL;
+	return is_used;
 }
 
 /* Advances *rest past what was used. */

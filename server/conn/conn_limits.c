@@ -47,15 +47,23 @@ static bool is_news(uint64_t *latest_ms, uint64_t now) {
 	return is_first;
 }
 
+/* One that is turned away at the door has no id yet: then it is "". */
+static const char *id_of(const struct conn *c, char text[ID_TEXT_LEN + 1]) {
+	text[0] = '\0';
+	if (c->id != 0)
+		conn_id_text(c, text);
+	return text;
+}
+
 /* Better to let in who is not counted than nobody; but whoever runs this has to know. */
 static void note_uncounted(struct conn *c) {
-	char peer[SOCK_TEXT_MAX];
+	char peer[SOCK_TEXT_MAX], id[ID_TEXT_LEN + 1];
 
 	if (!is_news(&c->cs->uncounted_ms, now_ms(c)))
 		return;
 	sock_peer_text(&c->peer, peer);
 	log_line(LOG_WARN, "clients are not counted, and so not limited: limit_entries is too small",
-	    LF_TEXT("peer", peer));
+	    LF_TEXT("peer", peer), LF_TEXT("conn", id_of(c, id)));
 }
 
 /* --- who may come --- */
@@ -104,14 +112,15 @@ void conn_limits_leave(struct conn *c) {
 
 /* Each is counted; a line is written for the first of a flood. */
 void conn_limits_note(struct conn *c, enum conn_limit why) {
-	char peer[SOCK_TEXT_MAX];
+	char peer[SOCK_TEXT_MAX], id[ID_TEXT_LEN + 1];
 
 	stat_add(refusals[why].counter, 1);
 	if (!is_news(&c->cs->limited_ms[why], now_ms(c)))
 		return;
 	sock_peer_text(&c->peer, peer);
 	log_line(LOG_WARN, "clients are refused, a limit is reached", LF_TEXT("peer", peer),
-	    LF_TEXT("why", refusals[why].sentence), LF_TEXT("option", refusals[why].option));
+	    LF_TEXT("why", refusals[why].sentence), LF_TEXT("option", refusals[why].option), LF_TEXT("conn", id_of(c, id)),
+	    LF_TEXT("audit", "refusal"));
 }
 
 static void refuse(struct conn *c, enum conn_limit why, uint64_t wait_ms) {

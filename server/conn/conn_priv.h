@@ -12,7 +12,7 @@
  * conn_limits.c  what its client may take, and the refusals
  * conn_memory.c  who is let go, and not let in, when memory is short
  * conn_walk.c  looking at all of them in steps, and what there is to see
- * conn_log.c   its lines in the log
+ * conn_log.c   its lines in the log, and which of them are for the audit
  */
 #ifndef SERVER_CONN_CONN_PRIV_H
 #define SERVER_CONN_CONN_PRIV_H
@@ -43,6 +43,7 @@ enum {
 	CONN_TURNED_AWAY_MAX = 256,	/* refused at the door and not gone yet; further ones are not told */
 	CONN_RETRY_AFTER_MAX = 40,	/* a Retry-After header */
 	CONN_BYTES = 352,		/* what malloc makes of a struct conn */
+	CONN_REQUEST_ID_MAX = 64,	/* others' ids are not kept */
 	CONN_DETAIL_MAX = 124,		/* a close frame's reason has at most 123 bytes */
 };
 
@@ -65,6 +66,7 @@ struct conn_side {
 	struct conn *resume_next;	/* on conns.resume: for these requests, or for bytes that its stream has left */
 	bool is_resuming;		/* is it there? */
 	struct ws_deflater *deflater;	/* owned; the context of what we send, since the first message compressed with it */
+	char *request_id;		/* owned; of the request that was refused, for the log; NULL: it has none */
 	char detail[CONN_DETAIL_MAX];	/* of the reason it ends for; for the log */
 };
 
@@ -145,6 +147,8 @@ struct conns {
 	struct evloop *loop;
 	struct conn_settings settings;
 	struct conn_host host;
+	const struct http_request *request;	/* being served, of .. */
+	const struct conn *requester;		/* .. this one; NULL: none */
 	struct id_source ids;
 	struct wheel wheel;
 	struct evloop_timer tick;	/* turns the wheel; runs while there are connections */
@@ -285,6 +289,9 @@ void conns_walks_pass(struct conn *c);
 /* --- conn_log.c --- */
 /* At its end, and only when it became a WebSocket or was refused, or everything is logged. */
 void conn_log_end(const struct conn *c);
+void conn_log_upgrade(const struct conn *c, const struct http_request *r);
+/* What its request is called in other logs (X-Request-ID), if that is well-formed; else empty. */
+struct slice conn_request_id(const struct http_request *r);
 const char *close_reason_text(enum close_reason r);
 
 /* Memory for what came from it by halves. */

@@ -79,8 +79,8 @@ static size_t add_parties(const struct order *o, struct log_field *fields) {
 	return 3;
 }
 
-void order_log(const struct order *o, uint64_t wall_ms) {
-	struct log_field fields[6] = { 0 };
+void order_log(const struct order *o, const char *conn, uint64_t wall_ms) {
+	struct log_field fields[8] = { 0 };
 	size_t n = add_parties(o, fields);
 
 	stat_add(STAT_moderation_orders, 1);
@@ -88,17 +88,20 @@ void order_log(const struct order *o, uint64_t wall_ms) {
 		fields[n++] = LF_U("until", wall_ms / 1000 + o->seconds);
 	if (o->reason.len > 0)
 		fields[n++] = LF_SLICE("reason", o->reason);
+	fields[n++] = LF_TEXT("conn", conn);
+	fields[n++] = LF_TEXT("audit", "moderation");
 	log_emit(LOG_INFO, "moderation ordered", fields);
 }
 
 void order_log_doubt(struct slice bytes, enum ipc_result result) {
-	struct log_field fields[5] = { 0 };
+	struct log_field fields[6] = { 0 };
 	struct order o;
 	size_t n;
 
 	if (result == IPC_OK || result == IPC_REPEATED || !order_decode(bytes, &o))
 		return;
 	n = add_parties(&o, fields);
-	fields[n] = LF_TEXT("outcome", result == IPC_UNCERTAIN ? "uncertain" : "not done");
+	fields[n++] = LF_TEXT("outcome", result == IPC_UNCERTAIN ? "uncertain" : "not done");
+	fields[n] = LF_TEXT("audit", "moderation");
 	log_emit(LOG_WARN, "moderation not confirmed", fields);
 }

@@ -40,8 +40,8 @@ bool order_is_reason(struct slice text);
 /* What makes an order the same one when it comes again: who gave it under which name (`given`), its action, for whom and how long. */
 void order_key(const uint8_t given[IPC_KEY_BYTES], const struct order *o, uint8_t key[IPC_KEY_BYTES]);
 /* The line of the audit, and the counter: for whoever gives the order, when it is handed to the hub. Whoever gave it may be gone before
- * there is an answer. */
-void order_log(const struct order *o, uint64_t wall_ms);
+ * there is an answer. conn: the id of its connection. */
+void order_log(const struct order *o, const char *conn, uint64_t wall_ms);
 /* A second line, if the answer says that the order was not done, or perhaps not. */
 void order_log_doubt(struct slice bytes, enum ipc_result result);
 

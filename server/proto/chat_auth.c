@@ -1,4 +1,6 @@
 /* chat_auth - what the token of a connection allows, and another one in its place before it expires */
+#define LOG_AREA LOG_AREA_chat
+#include "common/svc/log.h"
 #include "server/proto/chat_session.h"
 #include "server/proto/json_write.h"
 
@@ -38,6 +40,15 @@ void chat_answer_expiry(const struct chat_session *s, struct buf *b) {
 	json_write_member_u64(b, "expires_in", end_ms > now_ms ? (end_ms - now_ms) / 1000 : 0);
 }
 
+static void log_refusal(const struct chat_session *s, enum auth_refusal refusal) {
+	char id[ID_TEXT_LEN + 1], peer[SOCK_TEXT_MAX];
+
+	conn_id_text(s->base.hub.conn, id);
+	sock_peer_text(conn_peer(s->base.hub.conn), peer);
+	log_line(LOG_INFO, "a further token was refused", LF_TEXT("conn", id), LF_TEXT("peer", peer),
+	    LF_TEXT("why", auth_refusal_name(refusal)), LF_TEXT("audit", "refusal"));
+}
+
 /* A further token extends; it does not change who somebody is or what he may do, because he may be where the new one does not let
  * him be. For that he connects again. */
 static const char *renew(struct chat_session *s, struct slice token) {
@@ -49,8 +60,10 @@ static const char *renew(struct chat_session *s, struct slice token) {
 	if (old == NULL)
 		return "no tokens are asked for here";
 	refusal = auth_token(auth, token, wall_ms(s) / 1000, &fresh);
-	if (refusal != AUTH_OK)
+	if (refusal != AUTH_OK) {
+		log_refusal(s, refusal);
 		return auth_refusal_sentence(refusal);
+	}
 	if (!grant_is_same(old, fresh)) {
 		grant_drop(&fresh);
 		return "the token is another user's, or allows something else: connect again with it";

@@ -36,6 +36,7 @@ static enum chat_error order(struct chat_session *s, const struct chat_request *
 	struct slice channel = slice_text(IPC_MODERATION_CHANNEL);
 	struct order o = { .action = action };
 	uint8_t digest[SHA256_BYTES], key[IPC_KEY_BYTES];
+	char id[ID_TEXT_LEN + 1];
 	struct order_bytes bytes;
 	struct slice text;
 	enum chat_error error;
@@ -53,7 +54,8 @@ static enum chat_error order(struct chat_session *s, const struct chat_request *
 		chat_publication_digest(s, r, channel, digest);
 		order_key(digest, &o, key);
 	}
-	order_log(&o, wall_ms(s));
+	conn_id_text(s->base.hub.conn, id);
+	order_log(&o, id, wall_ms(s));
 	hub_publish(&s->base.hub, channel, r->ref.len > 0 ? key : NULL, 0, PAYLOAD_BINARY, text, on_ordered, chat_pending_new(s, r, text));
 	return CHAT_OK;
 }

@@ -152,8 +152,8 @@ static const char *logged(void (*write_lines)(void)) {
 }
 
 static void give_all(void) {
-	order_log(&orders[0], 1000);
-	order_log(&orders[1], 1000);
+	order_log(&orders[0], "c1", 1000);
+	order_log(&orders[1], "c2", 1000);
 }
 
 static void hear_of_all(void) {
@@ -172,13 +172,13 @@ START_TEST(audited) {
 	uint64_t before = stat_get(stats_own, STAT_moderation_orders);
 	const char *first, *got = logged(give_all);
 
-	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=kick user=u1 by=mod\n"));
-	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=ban user=u through=\"the server API\" until=2 reason=spam\n"));
+	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=kick user=u1 by=mod conn=c1 audit=moderation\n"));
+	ck_assert_ptr_nonnull(strstr(got, "message=\"moderation ordered\" action=ban user=u through=\"the server API\" until=2 reason=spam conn=c2 audit=moderation\n"));
 	ck_assert_uint_eq(stat_get(stats_own, STAT_moderation_orders), before + 2);
 	got = logged(hear_of_all);
-	first = strstr(got, "message=\"moderation not confirmed\" action=ban user=u through=\"the server API\" outcome=\"not done\"\n");
+	first = strstr(got, "message=\"moderation not confirmed\" action=ban user=u through=\"the server API\" outcome=\"not done\" audit=moderation\n");
 	ck_assert_ptr_nonnull(first);
-	ck_assert_ptr_nonnull(strstr(first, "message=\"moderation not confirmed\" action=kick user=u1 by=mod outcome=uncertain\n"));
+	ck_assert_ptr_nonnull(strstr(first, "message=\"moderation not confirmed\" action=kick user=u1 by=mod outcome=uncertain audit=moderation\n"));
 	ck_assert_ptr_eq(strstr(got, "message="), first);
 	ck_assert_uint_eq(stat_get(stats_own, STAT_moderation_orders), before + 2);
 }
