@@ -70,6 +70,10 @@ static void add_time(struct buf *out, json_int_t ms, bool is_exact) {
 		buf_addf(out, ".%03d", (int)(ms % 1000));
 }
 
+static bool is_time(const char *name) {
+	return strcmp(name, "since") == 0 || strcmp(name, "time") == 0;
+}
+
 /* The name says what a number is. */
 static void add_number(struct buf *out, const char *name, json_int_t n) {
 	if (ends_with(name, "bytes"))
@@ -78,7 +82,7 @@ static void add_number(struct buf *out, const char *name, json_int_t n) {
 		add_duration(out, n * 1000);
 	else if (ends_with(name, "_ms"))
 		add_duration(out, n);
-	else if (strcmp(name, "since") == 0 || strcmp(name, "time") == 0)
+	else if (is_time(name))
 		add_time(out, n, strcmp(name, "time") == 0);
 	else
 		buf_addf(out, "%lld", (long long)n);
@@ -180,7 +184,7 @@ static void find_columns(struct table *t, const json_t *list) {
 				k++;
 			if (k == t->columns && k < COLUMNS_MAX) {
 				t->name[t->columns++] = name;
-				t->is_right[k] = json_is_number(value);
+				t->is_right[k] = json_is_number(value) && !is_time(name);
 			}
 		}
 	}
