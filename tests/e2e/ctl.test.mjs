@@ -91,6 +91,32 @@ story('publish', {}, async (herold) => {
 	assert.deepEqual([code, err], [2, "herold-ctl: status 400: channel is missing, or not a channel's name\n"])
 })
 
+story('levels of the log, and the last events', {}, async (herold) => {
+	const levels = async (...args) => Object.fromEntries(rows((await quiet(herold, ['log-level', ...args]))[1]))
+
+	assert.deepEqual([(await levels()).conn, (await levels()).limits], ['info', 'info'])
+	const changed = await levels('debug', '--area', 'conn')
+
+	assert.deepEqual([changed.conn, changed.limits], ['debug', 'info'])
+	assert.deepEqual(await levels(), changed)
+	assert.deepEqual(new Set(Object.values(await levels('warn'))), new Set(['warn']))
+	assert.equal((await ctl(herold, ['log-level', '--json'])).json.levels.conn, 'warn')
+	for (const args of [['loud'], ['debug', '--area', 'nowhere']])
+		assert.equal((await ctl(herold, ['log-level', ...args])).code, 2)
+	const client = await ChatClient.open(herold, { path: '/echo' })
+	const { json: { connections: [{ id, worker }] } } = await ctl(herold, ['find', '--address', '127.0.0.1', '--json'])
+	const [code, out] = await quiet(herold, ['trace', '--process', 'worker', '--slot', `${worker}`])
+
+	assert.equal(code, 0)
+	assert.match(out, new RegExp(`^\\nworker ${worker}, pid \\d+.*\\ntime +event +details\\n`))
+	assert.match(out, new RegExp(`^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d\\.\\d{3} +accept +conn=${id} `, 'm'))
+	for (const name of ['master 0', 'broker 0', 'admin 0', 'worker 0', 'worker 1'])
+		assert.match((await quiet(herold, ['trace']))[1], new RegExp(`^${name}, pid \\d+`, 'm'))
+	assert.equal((await ctl(herold, ['trace', '--slot', '99'])).code, 1)
+	assert.equal((await ctl(herold, ['trace', '--process', 'none'])).code, 2)
+	await client.close()
+})
+
 story('reload: what was read is in force, or refused', {
 	options: { ...REACHES_FILES }, args: ['-c', file('reload.json', '{"log_level":"info"}')],
 }, async (herold) => {
