@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 
 import { Browser, WIDE, screenshot } from './support/browser.mjs'
+import { ChatClient } from './support/client.mjs'
 import { startLoad } from './support/herold-load.mjs'
 import { Herold, story, waitFor } from './support/herold.mjs'
 import { RawSocket } from './support/raw.mjs'
@@ -126,6 +127,27 @@ pageStory('the pointer shows what was; a screen reader hears names, and the keyb
 	await page.locator('#tile-received .aside').filter({ hasText: 'B/s' }).waitFor()
 	await page.keyboard.press('Tab')
 	assert.equal(await page.evaluate(() => document.activeElement.textContent), '/status')
+	assert.deepEqual(page.problems, [])
+})
+
+pageStory('under pressure, and why', { options: { workers: 1, max_connections: 4, limit_exempt: '' } }, async ({ herold, browser }) => {
+	const page = await browser.open(`${herold.adminUrl}/`)
+	const ada = await ChatClient.login(herold, { userId: 'ada', room: 'kitchen' })
+
+	await verdict(page, 'Well')
+	await page.getByRole('table', { name: 'Largest rooms' }).getByRole('rowheader', { name: 'kitchen' }).waitFor()
+	const others = []
+
+	for (let i = 0; i < 6; i++)
+		others.push(await RawSocket.open(herold.address))
+	await verdict(page, 'Under pressure')
+	assert.match((await because(page))[0], /^Newcomers are refused because max_connections or worker_connections is reached: \d in the last minute\.$/)
+	await page.getByRole('table', { name: 'Refused because of' }).getByRole('rowheader', { name: 'max connections' }).waitFor()
+	assert.equal(await page.title(), 'Under pressure · Herold')
+	await looks(page, 'status-pressure')
+	for (const other of others)
+		other.destroy()
+	ada.close()
 	assert.deepEqual(page.problems, [])
 })
 

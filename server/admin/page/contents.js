@@ -54,7 +54,7 @@ export const TILES = [
 	{
 		id: 'connections', title: 'Connections', lines: [{ column: 'connections', name: 'now' }], least: 4,
 		figure: (now) => [count(now.figures.connections), ''],
-		note: (now) => `${count(now.figures.websockets)} WebSockets, ${rate(now.figures.connects)} new/s`,
+		note: (now) => `${count(now.figures.websockets)} ${now.figures.websockets === 1 ? 'WebSocket' : 'WebSockets'}, ${rate(now.figures.connects)} new/s`,
 		format: (n) => [count(n), ''],
 	},
 	{

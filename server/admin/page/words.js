@@ -20,7 +20,7 @@ export function count(n) {
 export function rate(n) {
 	if (n === undefined || n === null)
 		return NOTHING
-	return n > 0 && n < 9.95 ? exact.format(n) : count(Math.round(n))
+	return n >= 0.05 && n < 9.95 ? exact.format(n) : count(Math.round(n))
 }
 
 function scaled(n, base, names) {
@@ -53,7 +53,7 @@ export function seconds(s) {
 }
 
 export function percent(share) {
-	return share === undefined || share === null ? NOTHING : grouped.format(share * 100)
+	return rate(share === undefined || share === null ? share : share * 100)
 }
 
 /* How long, with the two largest units. */
