@@ -13,6 +13,7 @@
 #include "common/base/mem.h"
 #include "common/svc/log.h"
 #include "common/svc/stats.h"
+#include "common/svc/trace.h"
 
 enum {
 	GENERATION_MAX = 64,
@@ -283,6 +284,7 @@ static void come_up(struct redis_server *s) {
 	s->up_ms = evloop_now_ms(s->loop);
 	s->command_why[0] = '\0';
 	stat_add(STAT_redis_up, 1);
+	trace_event(redis_up, 0, 0, 0);
 	log_line(LOG_INFO, "Redis is up", LF_TEXT("address", redis_conn_address(s->command)), LF_TEXT("generation", s->generation));
 	follow(s);
 	if (redis_listener_is_listening(s->listener))
@@ -335,6 +337,7 @@ static void on_command_lost(void *arg, const char *why) {
 		return;
 	stat_add(STAT_redis_losses, 1);
 	stat_sub(STAT_redis_up, 1);
+	trace_event(redis_down, 0, 0, 0);
 	s->ops->down(s->arg);
 }
 
