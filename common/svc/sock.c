@@ -356,6 +356,16 @@ int sock_accept(int listener, struct sock_peer *peer) {
 	return fd;
 }
 
+unsigned sock_waiting(int listener) {
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	/* Of a socket that listens this is the length of its queue. */
+	if (getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || info.tcpi_state != TCP_LISTEN)
+		return 0;
+	return info.tcpi_unacked;
+}
+
 void sock_reset_at_close(int fd) {
 	struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
 

@@ -56,6 +56,8 @@ int sock_listen(struct sock_addr *a, int backlog, struct errbuf *e) MUST_CHECK;
 int sock_connect(const struct sock_addr *a) MUST_CHECK;
 /* -1 with errno; EAGAIN when nobody waits. */
 int sock_accept(int listener, struct sock_peer *peer) MUST_CHECK;
+/* How many wait there to be accepted; 0 of a unix socket, of which the kernel does not say it. */
+unsigned sock_waiting(int listener);
 /* Closing will reset the connection: what waits to be sent is dropped instead of kept by the kernel until the peer takes it. */
 void sock_reset_at_close(int fd);
 /* What the kernel has for this socket: received and not yet taken, queued and not yet acknowledged. */

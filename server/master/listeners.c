@@ -85,6 +85,14 @@ int listeners_count(const struct listeners *l) {
 	return count;
 }
 
+uint64_t listeners_waiting(const struct listeners *l) {
+	uint64_t sum = 0;
+
+	for (int i = 0; i < l->slots * l->per_slot; i++)
+		sum += sock_waiting(l->fd[i]);
+	return sum;
+}
+
 void listeners_shut(const struct listeners *l, int slot) {
 	for (int i = 0; i < l->per_slot; i++)
 		shutdown(l->fd[slot * l->per_slot + i], SHUT_RDWR);

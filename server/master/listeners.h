@@ -27,6 +27,8 @@ bool listeners_open(struct listeners *l, const struct config *c, int slots, stru
 int listeners_count(const struct listeners *l);
 /* A line for each address: they are served. */
 void listeners_log_ready(const struct listeners *l);
+/* How many clients wait to be accepted, by whichever worker. */
+uint64_t listeners_waiting(const struct listeners *l);
 /* Nobody can connect to this slot any more (on a unix socket: to any); what waits there is reset. */
 void listeners_shut(const struct listeners *l, int slot);
 /* In children: they are the master's, and end with it. */

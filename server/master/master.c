@@ -21,7 +21,6 @@
 #include "server/worker/control.h"
 #include "server/worker/worker.h"
 
-enum { MASTER_USAGE_MS = 5000 };	/* it does next to nothing */
 enum { READY_POLL_MS = 20, FORK_RETRY_MS = 1000, DRAIN_EXTRA_MS = 10000, END_MS = 5000 };
 /* Descriptors that a worker opens itself: of the event loop 3, control, link, what memory of all and its own are watched with, and the
  * spare one to refuse newcomers with. */
@@ -615,7 +614,8 @@ static void count_usage(struct master *m, uint64_t now) {
 
 	if (now < m->usage_due_ms)
 		return;
-	m->usage_due_ms = now + MASTER_USAGE_MS;
+	m->usage_due_ms = now + USAGE_MS;
+	stat_set(STAT_accept_queue, listeners_waiting(&m->listeners));
 	/* Opened each time, so that no child inherits it. */
 	usage_open(&usage);
 	usage_count(&usage, 0);

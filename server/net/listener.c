@@ -2,8 +2,6 @@
 #include "server/net/listener.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -282,19 +280,4 @@ size_t listener_count(const struct listener *l) {
 	list_for_each(it, &l->sockets)
 		count += list_entry(it, struct listening, link)->fd >= 0;
 	return count;
-}
-
-uint64_t listener_waiting(const struct listener *l) {
-	uint64_t sum = 0;
-
-	list_for_each(it, &l->sockets) {
-		struct tcp_info info;
-		socklen_t len = sizeof(info);
-		int fd = list_entry(it, struct listening, link)->fd;
-
-		/* Of one that listens this is the length of its queue. */
-		if (fd >= 0 && getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
-			sum += info.tcpi_unacked;
-	}
-	return sum;
 }

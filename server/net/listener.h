@@ -31,8 +31,6 @@ void listener_remove(struct listener *l, int fd);
 /* For good, and for all processes that hold the sockets: what waits in the queues is answered 503 (closing would reset it), who comes
  * later is refused by the kernel. */
 void listener_close(struct listener *l);
-/* How many connections wait to be accepted; of unix sockets the kernel does not say. */
-uint64_t listener_waiting(const struct listener *l);
 size_t listener_count(const struct listener *l);
 
 #endif

@@ -199,11 +199,7 @@ static void on_turn_end(void *arg) {
 /* What it takes, each second. */
 static void count_usage(void *arg) {
 	struct service *s = arg;
-	uint64_t waiting = 0;
 
-	for (int kind = 0; kind < LISTEN_KINDS; kind++)
-		waiting += listener_waiting(s->gates[kind].listener);
-	stat_set(STAT_accept_queue, waiting);
 	usage_count(&s->usage, conns_count(s->conns));
 	evloop_timer_start(&s->usage_timer, USAGE_MS);
 }

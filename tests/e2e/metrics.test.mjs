@@ -444,6 +444,19 @@ story('connections whose records the kernel makes', { options: { workers: 1, lis
 	socket.destroy()
 })
 
+story('who waits to be accepted is seen, though the worker is busy', { options: { workers: 1 } }, async (herold) => {
+	const { workers: [worker] } = await herold.pids()
+	const waiting = async (count) => waitFor(async () => (await herold.metrics()).values.get('herold_accept_queue') === count, `${count} in the queue`)
+
+	process.kill(worker, 'SIGSTOP')
+	const clients = await Promise.all(Array.from({ length: 7 }, () => RawSocket.open(herold.address)))
+
+	await waiting(7)
+	process.kill(worker, 'SIGCONT')
+	await waiting(0)
+	clients.forEach((raw) => raw.destroy())
+})
+
 clusterStory('calls of Redis are timed', { hosts: 1 }, async (cluster) => {
 	const [host] = cluster.hosts
 	const anna = await ChatClient.login(host, { userId: 'anna' })
