@@ -43,7 +43,8 @@ static const char help[] =
     "      --reference          print the reference page of the options\n"
     "      --metrics            print the reference page of the metrics\n"
     "\n"
-    "SIGTERM and SIGINT end the server in order, a second one at once; SIGHUP reads the configuration again.\n"
+    "SIGTERM and SIGINT end the server in order, a second one at once; SIGHUP reads the configuration again;\n"
+    "SIGUSR1 makes the log tell everything, or again what was configured.\n"
     "\n"
     "Options and their defaults:\n";
 
