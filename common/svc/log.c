@@ -114,10 +114,19 @@ static void keep(const struct log_head *h, const char *message, const struct log
 	atomic_store(&slot->turn, 2 * turn + 2);
 }
 
+static int nearest(int value, int count) {
+	return value < 0 ? 0 : value < count ? value : count - 1;
+}
+
 static bool read_slot(const struct log_recent_slot *slot, uint64_t turn, struct log_recent *out) {
 	if (atomic_load(&slot->turn) != 2 * turn + 2)
 		return false;
 	memcpy(out, &slot->line, sizeof(*out));
+	/* Whoever wrote it may have been taken over. */
+	out->level = nearest(out->level, LOG_LEVELS);
+	out->area = nearest(out->area, LOG_AREAS);
+	out->process[sizeof(out->process) - 1] = '\0';
+	out->text[sizeof(out->text) - 1] = '\0';
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load(&slot->turn) == 2 * turn + 2;
 }

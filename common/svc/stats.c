@@ -127,8 +127,8 @@ void stats_use_block(struct stats_map *m, int index) {
 
 /* --- the dead --- */
 
-static int past_index(int kind, int slot) {
-	return kind == PROCESS_WORKER ? PROCESS_KINDS + slot % STATS_SLOTS : kind;
+static int past_index(enum process_kind kind, int slot) {
+	return kind == PROCESS_WORKER ? PROCESS_KINDS + (int)((unsigned)slot % STATS_SLOTS) : (int)kind;
 }
 
 /* And is not another row's view of them. */
@@ -156,10 +156,12 @@ static void move_counters(struct stats_block *from, struct stats_block *to) {
 
 void stats_block_retire(struct stats_map *m, int index) {
 	struct stats_block *b = &m->block[index];
-	int past = past_index(atomic_load(&b->kind), atomic_load(&b->slot));
+	/* Whatever the process wrote there, this is a place for the dead. */
+	enum process_kind kind = stats_kind(b);
+	int slot = atomic_load(&b->slot), past = past_index(kind, slot);
 
-	atomic_store(&m->block[past].kind, atomic_load(&b->kind));
-	atomic_store(&m->block[past].slot, atomic_load(&b->slot));
+	atomic_store(&m->block[past].kind, (int)kind);
+	atomic_store(&m->block[past].slot, slot);
 	atomic_store(&m->host.has_past[past], true);
 	atomic_fetch_add(&m->host.retirings, 1);
 	move_counters(b, &m->block[past]);
@@ -172,11 +174,23 @@ void stats_block_retire(struct stats_map *m, int index) {
 
 /* --- readers --- */
 
-const struct stats_block *stats_next(const struct stats_map *m, int *index) {
+enum process_kind stats_kind(const struct stats_block *b) {
+	int kind = atomic_load(&b->kind);
+
+	return kind > PROCESS_NONE && kind < PROCESS_KINDS ? (enum process_kind)kind : PROCESS_NONE;
+}
+
+int stats_blocks_end(const struct stats_map *m) {
 	int end = atomic_load(&m->host.blocks_end);
 
+	return end < STATS_BLOCKS ? end : STATS_BLOCKS;
+}
+
+const struct stats_block *stats_next(const struct stats_map *m, int *index) {
+	int end = stats_blocks_end(m);
+
 	for (int i = *index < STATS_PAST ? STATS_PAST : *index + 1; i < end; i++) {
-		if (atomic_load(&m->block[i].kind) != PROCESS_NONE) {
+		if (stats_kind(&m->block[i]) != PROCESS_NONE) {
 			*index = i;
 			return &m->block[i];
 		}
@@ -207,9 +221,10 @@ static void join(uint64_t *to, uint64_t value, bool is_highest) {
 }
 
 static void add_block(const struct stats_block *b, const bool is_highest[STAT_COUNT], struct stats_sums *out) {
-	int kind = atomic_load(&b->kind), slot = atomic_load(&b->slot);
+	enum process_kind kind = stats_kind(b);
+	int slot = atomic_load(&b->slot);
 
-	if (kind <= PROCESS_NONE || kind >= PROCESS_KINDS)
+	if (kind == PROCESS_NONE)
 		return;
 	for (int id = 0; id < STAT_COUNT; id++) {
 		uint64_t value = stat_get(b, (enum stat_id)id);

@@ -104,6 +104,11 @@ void stats_block_retire(struct stats_map *m, int index);
 /* The block of a living process behind this index (0 to begin with), borrowed; NULL: there is none. *index is its own. */
 const struct stats_block *stats_next(const struct stats_map *m, int *index);
 
+/* Every process may write anywhere in the mapping, and one that was taken over may have written anything. What is an index is read by
+ * these: NONE for what is no kind, and at most STATS_BLOCKS. */
+enum process_kind stats_kind(const struct stats_block *b);
+int stats_blocks_end(const struct stats_map *m);
+
 /* --- rows --- */
 
 enum stat_kind { STAT_ALONE = 0, STAT_IS_HISTOGRAM, STAT_IS_FAMILY, STAT_IS_BY_ADMIN, STAT_HEADS_CASES, STAT_IS_CASE, STAT_IS_VIEW_CASE, STAT_IS_BY_PROCESS,

@@ -83,7 +83,7 @@ static json_t *event_json(const struct trace_ring *ring, const struct trace_seen
 	return o;
 }
 
-static json_t *process_json(int kind, const struct stats_block *b, const struct trace_ring *ring) {
+static json_t *process_json(enum process_kind kind, const struct stats_block *b, const struct trace_ring *ring) {
 	struct trace_seen seen[TRACE_EVENTS];
 	size_t count = trace_read(ring, seen);
 	uint64_t serving = trace_get(&ring->serving);
@@ -135,10 +135,10 @@ void api_trace(struct conn *c, const struct http_request *r, struct slice body U
 		return;
 	processes = json_array();
 	while ((b = stats_next(m, &index)) != NULL) {
-		int is = atomic_load(&b->kind);
+		enum process_kind is = stats_kind(b);
 
 		/* It may have died since. */
-		if (is != PROCESS_NONE && (kind == PROCESS_NONE || is == kind) && (slot == UINT64_MAX || (uint64_t)atomic_load(&b->slot) == slot))
+		if (is != PROCESS_NONE && (kind == PROCESS_NONE || (int)is == kind) && (slot == UINT64_MAX || (uint64_t)atomic_load(&b->slot) == slot))
 			json_array_append_new(processes, process_json(is, b, &m->trace[index]));
 	}
 	admin_respond_json(c, 200, json_pack("{s:o}", "processes", processes));

@@ -40,7 +40,7 @@ struct slice admin_not_ready_because(const struct admin *a) {
 		return slice_text("the broker is not ready");
 	if (!hub_is_linked(a->hub))
 		return slice_text("the broker cannot be reached");
-	for (int slot = 0; slot < workers; slot++) {
+	for (int slot = 0; slot < workers && slot < STATS_SLOTS; slot++) {
 		if (!is_ready(a->stats, PROCESS_WORKER, slot))
 			return slice_text("a worker is not ready");
 	}
@@ -73,7 +73,7 @@ static void set_stat(json_t *o, const struct stats_block *b, const char *name, e
 static void add_process(json_t *status, const struct stats_block *b, uint64_t wall_ms) {
 	json_t *p = process_json(b, wall_ms);
 
-	switch (atomic_load(&b->kind)) {
+	switch (stats_kind(b)) {
 	case PROCESS_WORKER:
 		set_stat(p, b, "connections", STAT_connections);
 		set_stat(p, b, "websockets", STAT_websockets);

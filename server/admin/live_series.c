@@ -138,7 +138,7 @@ static float follow(float rate, uint64_t now, uint64_t then, uint64_t ms) {
 }
 
 static void measure_process(struct live_process *p, const struct stats_block *b, uint64_t now_ms) {
-	int pid = atomic_load(&b->kind) != PROCESS_NONE ? atomic_load(&b->pid) : 0;
+	int pid = stats_kind(b) != PROCESS_NONE ? atomic_load(&b->pid) : 0;
 	uint64_t received = stat_get(b, STAT_messages_received);
 	uint64_t sent = stat_get(b, STAT_messages_sent), cpu = stat_get(b, STAT_cpu);
 
@@ -157,7 +157,7 @@ static void measure_process(struct live_process *p, const struct stats_block *b,
 
 bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_ms, uint64_t memory) {
 	struct live_second *second = &s->second[s->seconds++ % LIVE_SECONDS];
-	int blocks = atomic_load(&s->stats->host.blocks_end);
+	int blocks = stats_blocks_end(s->stats);
 
 	second->now_ms = now_ms;
 	second->wall_ms = wall_ms;

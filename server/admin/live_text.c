@@ -119,7 +119,7 @@ static json_t *process_json(const struct live_process *p, const struct stats_blo
 	static const char *const kinds[] = { [PROCESS_MASTER] = "master", [PROCESS_BROKER] = "broker", [PROCESS_WORKER] = "worker",
 		[PROCESS_ADMIN] = "admin" };
 	uint64_t start = atomic_load(&b->start_wall_ms);
-	int kind = atomic_load(&b->kind);
+	enum process_kind kind = stats_kind(b);
 	json_t *o = json_pack("{s:s, s:i, s:i, s:b, s:b, s:I, s:f}", "kind", kinds[kind], "slot", atomic_load(&b->slot), "pid", atomic_load(&b->pid),
 	    "ready", atomic_load(&b->is_ready), "draining", atomic_load(&b->is_draining), "uptime",
 	    (json_int_t)(wall_ms > start ? (wall_ms - start) / 1000 : 0), "cpu", (double)p->cpu_rate / 1e6);

@@ -59,7 +59,7 @@ static void judge_processes(const struct live_series *s, struct live_verdict *v)
 	int i = 0;
 
 	while ((b = stats_next(s->stats, &i)) != NULL) {
-		int kind = atomic_load(&b->kind);
+		enum process_kind kind = stats_kind(b);
 		uint64_t open = stat_get(b, STAT_open_files), most = stat_get(b, STAT_max_open_files);
 		unsigned percent = (unsigned)(s->process[i].cpu_rate / 1e4F);
 

@@ -244,6 +244,13 @@ START_TEST(recent_warnings_are_kept) {
 	log_text(LOG_ERROR, long_text);
 	log_recent(&shared, seen);
 	ck_assert_uint_eq(strlen(seen[0].text), LOG_RECENT_BYTES - 2);
+	/* Of a process that was taken over. */
+	memset(&shared.recent[51 % LOG_RECENT].line, 'x', sizeof(shared.recent[0].line));
+	log_recent(&shared, seen);
+	ck_assert_uint_eq(strlen(seen[0].text), LOG_RECENT_BYTES - 1);
+	ck_assert_uint_eq(strlen(seen[0].process), LOG_PROCESS_BYTES - 1);
+	ck_assert_int_eq(seen[0].level, LOG_LEVELS - 1);
+	ck_assert_int_eq(seen[0].area, LOG_AREAS - 1);
 }
 END_TEST
 

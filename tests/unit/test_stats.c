@@ -1,5 +1,6 @@
 /* test_stats - blocks taken and retired: counters never go backwards, gauges die with their process; histograms */
 #include <check.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -193,6 +194,36 @@ START_TEST(the_living_are_found) {
 }
 END_TEST
 
+/* Of a process that was taken over, and writes what it likes. */
+START_TEST(what_is_no_index_is_none) {
+	static const int wrong[] = { -1, PROCESS_KINDS, 1 << 30, INT_MIN, INT_MAX };
+	int index = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		int block = stats_block_take(map, PROCESS_WORKER, 3);
+
+		stats_use_block(map, block);
+		atomic_store(&stats_own->kind, wrong[i]);
+		ck_assert_int_eq(stats_kind(stats_own), PROCESS_NONE);
+		index = 0;
+		ck_assert_ptr_null(stats_next(map, &index));
+		stats_take_sums(map, sums);
+		stats_block_retire(map, block);
+		block = stats_block_take(map, PROCESS_WORKER, 3);
+		stats_use_block(map, block);
+		atomic_store(&stats_own->slot, wrong[i]);
+		stats_take_sums(map, sums);
+		stats_block_retire(map, block);
+	}
+	atomic_store(&map->host.blocks_end, INT_MAX);
+	ck_assert_int_eq(stats_blocks_end(map), STATS_BLOCKS);
+	index = 0;
+	ck_assert_ptr_null(stats_next(map, &index));
+	atomic_store(&map->host.blocks_end, INT_MIN);
+	ck_assert_ptr_null(stats_next(map, &index));
+}
+END_TEST
+
 Suite *suite_stats(void);
 Suite *suite_stats(void) {
 	Suite *s = suite_create("stats");
@@ -207,6 +238,7 @@ Suite *suite_stats(void) {
 	tcase_add_test(t, blocks_run_out);
 	tcase_add_test(t, a_second_mapping_sees_the_same);
 	tcase_add_test(t, the_living_are_found);
+	tcase_add_test(t, what_is_no_index_is_none);
 	suite_add_tcase(s, t);
 	return s;
 }
