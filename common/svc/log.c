@@ -10,7 +10,7 @@
 #include "common/svc/log_sink.h"
 #include "common/svc/stats.h"
 
-enum { SECOND_MS = 1000 };
+enum { SECOND_MS = 1000, LOSS_KEPT_MS = 60 * SECOND_MS };
 
 static struct log_shared own = {
 	.level = {
@@ -24,6 +24,7 @@ static struct {
 	char process[LOG_PROCESS_BYTES];
 	int pid;		/* 0: not yet asked for */
 	uint64_t lost;		/* lines that nobody took since the last that was taken */
+	uint64_t loss_kept_ms;	/* wall clock: when that was last put among the latest warnings */
 	struct log_kind *held;	/* kinds with lines held back */
 } state;
 
@@ -76,6 +77,7 @@ void log_setup(enum log_level level, enum log_format format, const char *process
 	atomic_store(&own.format, (int)format);
 	atomic_store(&own.lines_per_second, 0);
 	snprintf(state.process, sizeof(state.process), "%s", process);
+	state.loss_kept_ms = 0;
 	state.pid = (int)getpid();
 	log_sink_open();
 }
@@ -144,27 +146,45 @@ size_t log_recent(const struct log_shared *shared, struct log_recent out[LOG_REC
 
 /* --- writing --- */
 
-static bool write_line(enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
-	struct log_head head = { clock_ms(CLOCK_REALTIME), level, area, state.process, state.pid };
+static struct log_head head_of(enum log_area area, enum log_level level) {
+	if (state.pid == 0)
+		state.pid = (int)getpid();
+	return (struct log_head){ clock_ms(CLOCK_REALTIME), level, area, state.process, state.pid };
+}
+
+static bool write_line(const struct log_head *head, const char *message, const struct log_field *fields) {
 	struct log_composed l;
 
-	log_compose(&l, atomic_load_explicit(&log_followed->format, memory_order_relaxed) == LOG_FORMAT_JSON, &head, message, fields);
-	if (level <= LOG_WARN)
-		keep(&head, message, fields);
+	log_compose(&l, atomic_load_explicit(&log_followed->format, memory_order_relaxed) == LOG_FORMAT_JSON, head, message, fields);
 	if (!log_sink_write(l.text, l.len))
 		return false;
-	stat_add((enum stat_id)(STAT_log_lines_error + level), 1);
+	stat_add((enum stat_id)(STAT_log_lines_error + head->level), 1);
 	return true;
 }
 
+/* A reader who is slow for long makes many such lines: of the latest warnings they get one place in a minute. */
+static void tell_lost(void) {
+	static const char message[] = "log lines were lost, their reader did not keep up";
+	const struct log_field fields[] = { LF_U("lines", state.lost), { 0 } };
+	struct log_head head = head_of(LOG_AREA_process, LOG_WARN);
+
+	if (!write_line(&head, message, fields))
+		return;
+	state.lost = 0;
+	if (head.wall_ms - state.loss_kept_ms < LOSS_KEPT_MS)
+		return;
+	keep(&head, message, fields);
+	state.loss_kept_ms = head.wall_ms;
+}
+
 static void write_or_lose(enum log_area area, enum log_level level, const char *message, const struct log_field *fields) {
-	if (state.pid == 0)
-		state.pid = (int)getpid();
-	if (state.lost > 0 &&
-	    write_line(LOG_AREA_process, LOG_WARN, "log lines were lost, their reader did not keep up",
-		(const struct log_field[]){ LF_U("lines", state.lost), { 0 } }))
-		state.lost = 0;
-	if (state.lost == 0 && write_line(area, level, message, fields))
+	struct log_head head = head_of(area, level);
+
+	if (level <= LOG_WARN)
+		keep(&head, message, fields);
+	if (state.lost > 0)
+		tell_lost();
+	if (state.lost == 0 && write_line(&head, message, fields))
 		return;
 	state.lost++;
 	stat_add(STAT_log_lost, 1);

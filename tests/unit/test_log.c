@@ -254,6 +254,33 @@ START_TEST(recent_warnings_are_kept) {
 }
 END_TEST
 
+/* Told as often as it happens, but of the places for all warnings it takes one. */
+START_TEST(losses_push_nobody_out) {
+	struct log_shared shared = { .level = { [LOG_AREA] = LOG_INFO } };
+	struct log_recent seen[LOG_RECENT];
+	char rest[2 * PIPE_BUF];
+
+	log_setup(LOG_INFO, LOG_FORMAT_TEXT, "worker 0");
+	log_follow(&shared);
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	log_text(LOG_ERROR, "what matters");
+	for (int losses = 0; losses < 3; losses++) {
+		for (int i = 0; i < 10000; i++)
+			log_line(LOG_INFO, "one of many", LF_I("i", i));
+		log_text(LOG_WARN, "lost, but kept");
+		while (read(ends[0], rest, sizeof(rest)) > 0)
+			continue;
+	}
+	log_text(LOG_INFO, "and on");
+	ck_assert_uint_eq(log_recent(&shared, seen), 5);
+	ck_assert_str_eq(seen[4].text, "what matters");
+	ck_assert_str_eq(seen[3].text, "lost, but kept");
+	ck_assert_mem_eq(seen[2].text, "log lines were lost", strlen("log lines were lost"));
+	ck_assert_str_eq(seen[1].text, "lost, but kept");
+	ck_assert_str_eq(seen[0].text, "lost, but kept");
+}
+END_TEST
+
 Suite *suite_log(void);
 Suite *suite_log(void) {
 	Suite *s = suite_create("log");
@@ -270,6 +297,7 @@ Suite *suite_log(void) {
 	tcase_add_test(t, the_next_second_begins_anew);
 	tcase_add_test(t, areas_have_levels);
 	tcase_add_test(t, recent_warnings_are_kept);
+	tcase_add_test(t, losses_push_nobody_out);
 	suite_add_tcase(s, t);
 	return s;
 }
