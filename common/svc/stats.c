@@ -258,6 +258,12 @@ void stats_take_sums(const struct stats_map *m, struct stats_sums *out) {
 	} while (is_torn(m, begin) && ++tries < TRIES);
 }
 
+uint64_t stats_of_clients(const struct stats_sums *sums, int id) {
+	bool is_of_connections = id >= STAT_connections && id <= STAT_inflate_bytes_out;
+
+	return sums->all[id] - (is_of_connections ? sums->kind[PROCESS_ADMIN][id] : 0);
+}
+
 uint64_t stats_sum(const struct stats_map *m, enum stat_id id) {
 	unsigned begin;
 	uint64_t sum;

@@ -141,6 +141,8 @@ struct stats_sums {
 };
 
 void stats_take_sums(const struct stats_map *m, struct stats_sums *out);
+/* What all but the admin process have: of what is counted of connections, whose other side is no client there, but an operator. */
+uint64_t stats_of_clients(const struct stats_sums *sums, int id);
 /* Of one, over all blocks of the living and the dead. */
 uint64_t stats_sum(const struct stats_map *m, enum stat_id id);
 

@@ -5,10 +5,6 @@
 
 #include "common/base/mem.h"
 
-/* What of a client is counted in the admin process, too, whose clients are operators. */
-static const enum stat_id of_clients[] = { STAT_connections, STAT_websockets, STAT_connections_accepted, STAT_bytes_received,
-	STAT_bytes_sent, STAT_messages_received, STAT_messages_sent, STAT_http_requests, STAT_upgrades, STAT_client_queue_bytes };
-
 /* How much of a rate is that of the last second. */
 static const float FRESH = 0.35F;
 
@@ -162,9 +158,10 @@ bool live_series_measure(struct live_series *s, uint64_t now_ms, uint64_t wall_m
 	second->now_ms = now_ms;
 	second->wall_ms = wall_ms;
 	stats_take_sums(s->stats, &s->sums);
-	memcpy(second->value, s->sums.all, sizeof(second->value));
-	for (size_t i = 0; i < ARRAY_LEN(of_clients); i++)
-		second->value[of_clients[i]] -= s->sums.kind[PROCESS_ADMIN][of_clients[i]];
+	for (int id = 0; id < STAT_COUNT; id++)
+		second->value[id] = stats_of_clients(&s->sums, id);
+	/* Memory is everybody's, but what waits for those who look is no sign of a slow client. */
+	second->value[STAT_client_queue_bytes] -= s->sums.kind[PROCESS_ADMIN][STAT_client_queue_bytes];
 	for (int kind = 0; kind < PROCESS_KINDS; kind++)
 		second->restarts[kind] = atomic_load(&s->stats->host.restarts[kind]);
 	for (int i = STATS_PAST; i < blocks; i++)

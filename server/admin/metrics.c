@@ -92,11 +92,8 @@ static void add_value(struct page *p, const char *label, const char *name, uint6
 
 /* --- metrics --- */
 
-/* Those who look at the server are no clients of it. */
 static uint64_t sum_of(const struct page *p, int id) {
-	bool is_of_clients = id >= STAT_connections && id <= STAT_inflate_bytes_out;
-
-	return p->sums->all[id] - (is_of_clients ? p->sums->kind[PROCESS_ADMIN][id] : 0);
+	return stats_of_clients(p->sums, id);
 }
 
 /* Of all but the admin process, or of that one. */

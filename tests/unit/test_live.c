@@ -68,7 +68,13 @@ START_TEST(operators_are_no_clients) {
 	stat_add(STAT_connections, 1);
 	stat_add(STAT_messages_sent, 1000);
 	stat_add(STAT_admin_refused, 2);
+	stat_add(STAT_closed, 4);
+	stat_add(STAT_slow_readers, 1);
+	stat_add(STAT_client_queue_bytes, 5000);
 	measure(1);
+	ck_assert_uint_eq(live_now(series, STAT_client_queue_bytes), 0);
+	ck_assert_uint_eq(live_now(series, STAT_closed), 0);
+	ck_assert_uint_eq(live_now(series, STAT_slow_readers), 0);
 	ck_assert_uint_eq(live_now(series, STAT_connections), 3);
 	ck_assert_uint_eq(live_now(series, STAT_messages_sent), 10);
 	ck_assert_uint_eq(live_now(series, STAT_admin_refused), 2);
