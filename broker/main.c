@@ -196,6 +196,7 @@ static bool prepare(const struct arguments *a, struct config *c, struct errbuf *
 	stats_use_block(map, a->stats_block);
 	log_follow(&map->host.log);
 	proc_raise_file_limit();
+	usage_open_as_root();
 	if (!proc_drop_root(c->user, e))
 		return false;
 	proc_set_core_dumps(c->core_dumps == SWITCH_ON);

@@ -19,6 +19,7 @@ enum { MS = 1000, LINK_PATIENCE_MS = 1000 };
 bool service_prepare(const struct heritage *h, int *status) {
 	struct errbuf e;
 
+	usage_open_as_root();
 	if (!proc_drop_root(h->config->user, &e)) {
 		log_line(LOG_ERROR, "cannot drop root", LF_TEXT("error", e.text));
 		*status = HEROLD_EXIT_CONFIG;
