@@ -139,12 +139,14 @@ static void measure_process(struct live_process *p, const struct stats_block *b,
 	uint64_t sent = stat_get(b, STAT_messages_sent), cpu = stat_get(b, STAT_cpu);
 
 	if (pid == 0 || pid != p->pid) {
-		*p = (struct live_process){ .pid = pid };
+		*p = (struct live_process){ .pid = pid, .moved_ms = now_ms };
 	} else if (now_ms > p->now_ms) {
 		p->received_rate = follow(p->received_rate, received, p->received, now_ms - p->now_ms);
 		p->sent_rate = follow(p->sent_rate, sent, p->sent, now_ms - p->now_ms);
 		p->cpu_rate = follow(p->cpu_rate, cpu, p->cpu, now_ms - p->now_ms);
 	}
+	if (cpu != p->cpu)
+		p->moved_ms = now_ms;
 	p->now_ms = now_ms;
 	p->received = received;
 	p->sent = sent;

@@ -38,6 +38,7 @@ struct live_point {
 struct live_process {
 	int pid;	/* of whom the rest is */
 	uint64_t now_ms, received, sent, cpu;
+	uint64_t moved_ms;	/* when cpu rose last, which it does every second unless the process hangs */
 	float received_rate, sent_rate;
 	float cpu_rate;		/* of one processor, microseconds in a second */
 };

@@ -18,7 +18,8 @@ static const struct {
 };
 
 /* From when on it is a reason. A slow client or two is every day's. */
-enum { SLOW_CLIENTS = 10, SLOW_SHARE = 20, ACCEPT_QUEUE = 100, FILES_PERCENT = 90, LATE_LEAST = 100, TURN_US = 1000000 };
+enum { SLOW_CLIENTS = 10, SLOW_SHARE = 20, ACCEPT_QUEUE = 100, FILES_PERCENT = 90, LATE_LEAST = 100, TURN_US = 1000000,
+	HANGS_MS = 10000 };
 static const double LATE_S = 0.5;
 static const float BUSY_US = 0.95e6F;
 
@@ -52,6 +53,19 @@ static void judge_queues(const struct live_series *s, const struct live_signs *s
 		add(v, LIVE_PRESSURE, "clients are closed because they are too slow for what they are sent: %" PRIu64 " in the last minute", slow);
 }
 
+/* Stopped, or in a turn without an end. Nobody is there to say so. */
+static void judge_silence(const struct live_process *p, const struct stats_block *b, struct live_verdict *v) {
+	unsigned seconds = (unsigned)((p->now_ms - p->moved_ms) / 1000);
+
+	/* Who has not measured himself yet is only just coming. */
+	if (p->cpu == 0 || p->now_ms - p->moved_ms < HANGS_MS)
+		return;
+	if (stats_kind(b) == PROCESS_WORKER)
+		add(v, LIVE_PRESSURE, "worker %d hangs: it has done nothing for %u s", atomic_load(&b->slot), seconds);
+	else if (stats_kind(b) == PROCESS_BROKER)
+		add(v, LIVE_PRESSURE, "the broker hangs: it has done nothing for %u s", seconds);
+}
+
 /* What processes have too much of: work, files, connections that wait. */
 static void judge_processes(const struct live_series *s, struct live_verdict *v) {
 	static const char *const names[] = { [PROCESS_BROKER] = "the broker", [PROCESS_WORKER] = "a worker", [PROCESS_ADMIN] = "the admin process" };
@@ -63,6 +77,7 @@ static void judge_processes(const struct live_series *s, struct live_verdict *v)
 		uint64_t open = stat_get(b, STAT_open_files), most = stat_get(b, STAT_max_open_files);
 		unsigned percent = (unsigned)(s->process[i].cpu_rate / 1e4F);
 
+		judge_silence(&s->process[i], b, v);
 		if (s->process[i].cpu_rate >= BUSY_US && kind == PROCESS_WORKER)
 			add(v, LIVE_PRESSURE, "worker %d is busy all the time: %u %% of a processor", atomic_load(&b->slot), percent);
 		else if (s->process[i].cpu_rate >= BUSY_US && kind == PROCESS_BROKER)

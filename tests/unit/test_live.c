@@ -298,6 +298,28 @@ START_TEST(a_worker_that_has_too_much_to_do) {
 END_TEST
 
 /* Whatever happens at once: the reasons are bounded. */
+/* One that says how much it took is not heard of any more. */
+START_TEST(a_process_that_hangs) {
+	stat_set(STAT_cpu, 50);
+	measure(10);
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_WELL);
+	measure(1);
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_PRESSURE);
+	ck_assert_uint_eq(verdict.count, 1);
+	ck_assert_str_eq(verdict.because[0], "worker 0 hangs: it has done nothing for 10 s");
+	stat_add(STAT_cpu, 1);
+	measure(1);
+	judge();
+	ck_assert_int_eq(verdict.state, LIVE_WELL);
+	atomic_store(&map->block[worker].kind, PROCESS_BROKER);
+	measure(12);
+	judge();
+	ck_assert_str_eq(verdict.because[0], "the broker hangs: it has done nothing for 12 s");
+}
+END_TEST
+
 START_TEST(everything_at_once) {
 	signs = (struct live_signs){ .memory = MEMORY_SHORT, .not_ready = slice_text("the broker cannot be reached") };
 	for (int i = 0; i < STAT_COUNT; i++)
@@ -331,6 +353,7 @@ Suite *suite_live(void) {
 	tcase_add_test(v, a_queue_to_redis_that_fills);
 	tcase_add_test(v, late_messages);
 	tcase_add_test(v, a_worker_that_has_too_much_to_do);
+	tcase_add_test(v, a_process_that_hangs);
 	tcase_add_test(v, everything_at_once);
 	suite_add_tcase(s, v);
 	return s;
