@@ -124,11 +124,12 @@ json_t *api_connections_json(struct slice records, size_t limit, bool is_slowest
 	return list;
 }
 
-static void refuse(struct conn *c, enum ipc_result result) {
+static void refuse(struct conn *c, enum ipc_result result, bool is_order) {
 	if (result == IPC_UNCERTAIN)
-		conn_refuse(c, 504, "the broker did not answer: what was asked for is perhaps done", NULL);
+		conn_refuse(c, 504, is_order ? "the broker did not answer: what was asked for is perhaps done" : "the broker did not answer", NULL);
 	else
-		conn_refuse(c, 503, "the workers cannot be asked just now: nothing was done", "Retry-After: 1\r\n");
+		conn_refuse(c, 503, is_order ? "the workers cannot be asked just now: nothing was done" : "the workers cannot be asked just now",
+		    "Retry-After: 1\r\n");
 }
 
 /* What was asked for, as far as the answer depends on it. */
@@ -150,7 +151,7 @@ static void on_found(struct hub_client *client, void *cookie, const struct hub_i
 
 	admin_call_end(call);
 	if (i->result != IPC_OK) {
-		refuse(c, i->result);
+		refuse(c, i->result, false);
 		return;
 	}
 	answer = counts_json(i);
@@ -186,7 +187,7 @@ static void on_done(struct hub_client *client, void *cookie UNUSED, const struct
 
 	admin_call_end(call);
 	if (i->result != IPC_OK) {
-		refuse(c, i->result);
+		refuse(c, i->result, true);
 		return;
 	}
 	if (i->done == 0 && i->answered == i->asked) {

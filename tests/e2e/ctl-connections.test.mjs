@@ -211,6 +211,9 @@ story('without the broker: perhaps done, or surely not', { options: { broker_tim
 
 	process.kill(broker, 'SIGSTOP')
 	assert.deepEqual(await disconnect(), [504, { status: 504, error: 'the broker did not answer: what was asked for is perhaps done' }])
+	const found = await herold.admin('/api/connections?slowest=1')
+
+	assert.deepEqual([found.status, found.json.error], [504, 'the broker did not answer'], 'who only looks has done nothing')
 	// Nobody starts another one.
 	process.kill(master, 'SIGSTOP')
 	try {
