@@ -26,7 +26,7 @@ async function stalled(herold, i) {
 	for (const request of [{ type: 'login', userId: `stalled${i}`, name: 'stalled' }, { type: 'subscribe', channel: 'news' }]) {
 		raw.write(frame(OP.TEXT, JSON.stringify(request)))
 		for (let answer; answer?.type !== `${request.type}_ok`;)
-			answer = JSON.parse((await raw.frame()).payload.toString())
+			answer = JSON.parse((await raw.message()).payload.toString())
 	}
 	raw.pause()
 	return raw
@@ -75,7 +75,7 @@ story('readers that never read are let go, and nobody else', { timeout: 120000, 
 	assert.deepEqual([counters.closed.slow_client, counters.closed.send_timeout], [0, 0], 'nothing else was a reason')
 	for (const raw of idle) {
 		raw.write(frame(OP.TEXT, 'still here'))
-		assert.equal((await raw.frame()).payload.toString(), 'still here')
+		assert.equal((await raw.message()).payload.toString(), 'still here')
 	}
 	for (const raw of [...stuck, ...idle])
 		raw.destroy()
@@ -131,7 +131,7 @@ story('who sends by halves is let go with a reason, and newcomers are let in all
 	lasting.write(Buffer.alloc(MIB))
 	await waitFor(() => lasting.bytes.length >= WHOLE_BYTES, 'the whole message')
 	idle.write(frame(OP.TEXT, 'still here'))
-	assert.equal((await idle.frame()).payload.toString(), 'still here')
+	assert.equal((await idle.message()).payload.toString(), 'still here')
 	for (const raw of senders)
 		raw.destroy()
 	await waitFor(async () => {
@@ -172,7 +172,7 @@ story('newcomers are refused while others have the memory, and nobody else notic
 	const allAreThere = async () => {
 		for (const raw of idle) {
 			raw.write(frame(OP.TEXT, 'still here'))
-			assert.equal((await raw.frame()).payload.toString(), 'still here')
+			assert.equal((await raw.message()).payload.toString(), 'still here')
 		}
 	}
 	const knock = async () => {

@@ -179,6 +179,16 @@ export class RawSocket {
 		return result
 	}
 
+	/** The next message, whatever pings came before it; null when the connection ended first. */
+	async message(timeoutMs) {
+		for (;;) {
+			const next = await this.frame(timeoutMs)
+
+			if (next === null || next.opcode < OP.CLOSE)
+				return next
+		}
+	}
+
 	/** The close frame, whatever came before it; null when there was none until the end. */
 	async closeFrame(timeoutMs) {
 		for (;;) {
