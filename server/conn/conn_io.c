@@ -206,6 +206,26 @@ void conn_queue_shared(struct conn *c, struct rcbuf *r) {
 	flush_later(c);
 }
 
+static void count_out(struct conn *c, size_t bytes) {
+	stat_add(STAT_bytes_sent, bytes);
+	c->bytes_out += bytes;
+}
+
+size_t conn_offer(struct conn *c, struct slice head, struct slice body) {
+	size_t sent;
+
+	if (c->stream.is_tls || c->is_blocked || !outq_is_empty(&c->stream.out))
+		return 0;
+	sent = stream_plain_send_now(&c->stream, head, body);
+	count_out(c, sent);
+	return sent;
+}
+
+void conn_skip_begun(struct conn *c, size_t sent) {
+	outq_consume(&c->stream.out, sent);
+	c->cs->queued_bytes -= sent;
+}
+
 void conn_drop_unstarted(struct conn *c) {
 	size_t before = c->stream.out.bytes;
 
@@ -274,8 +294,7 @@ void conn_flush(struct conn *c) {
 	size_t sent;
 	enum stream_result result = stream_ops(&c->stream)->send(&c->stream, &sent);
 
-	stat_add(STAT_bytes_sent, sent);
-	c->bytes_out += sent;
+	count_out(c, sent);
 	c->cs->queued_bytes -= sent;
 	if (result == STREAM_OK)
 		on_drained(c);

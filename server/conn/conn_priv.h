@@ -37,6 +37,7 @@ enum {
 	CONN_REQUEST_KEEP_BYTES = 16384, /* of requests not yet answered: twice what a head may have */
 	CONN_PAUSE_BYTES = 65536,	/* who has so much waiting is not read from ... */
 	CONN_RESUME_BYTES = CONN_PAUSE_BYTES / 2, /* ... until less than this is left */
+	CONN_AT_ONCE_BYTES = 4096,	/* an answer of so many bytes does not wait for the turn's end */
 	CONN_TURN_BYTES = 256 << 10,	/* of messages: who sends so much at once, compressed, waits for the others */
 	CONN_CLOSE_WAIT_MS = 2000,	/* for the peer's close frame, and for its end after the shutdown */
 	CONN_CLOSE_FLUSH_MS = 5000,	/* without progress, for what waits before our close frame */
@@ -229,6 +230,10 @@ void conn_on_ready(int fd, short ready, void *arg);
 void conn_queue(struct conn *c, struct rcbuf *r);
 /* Shares r. */
 void conn_queue_shared(struct conn *c, struct rcbuf *r);
+/* Past the queue, if nothing is in it: how many bytes of these two, in order, went at once. 0: none, queue them. */
+size_t conn_offer(struct conn *c, struct slice head, struct slice body);
+/* The first bytes of what was queued since are those that went. */
+void conn_skip_begun(struct conn *c, size_t sent);
 void conn_drop_unstarted(struct conn *c);
 void conn_flush(struct conn *c);
 /* Watches for what its state waits for. */

@@ -93,13 +93,44 @@ static void count_sent(struct conn *c, uint32_t messages) {
 	stat_add(STAT_messages_sent, messages);
 }
 
+/* Large ones go from where they lie, if nothing waits before them and the socket takes them: a copy costs more than a system call of
+ * their own. False: it has to be queued. */
+static bool send_at_once(struct conn *c, uint8_t opcode, struct slice data) {
+	uint8_t header[WS_SERVER_HEADER_MAX];
+	size_t header_len, sent;
+
+	if (data.len < CONN_AT_ONCE_BYTES)
+		return false;
+	header_len = ws_frame_header(header, WS_FIN | opcode, data.len);
+	sent = conn_offer(c, slice_of(header, header_len), data);
+	if (sent == 0)
+		return false;
+	if (sent == header_len + data.len) {
+		if (log_is_on(LOG_DEBUG))
+			log_frame(c, "frame out", opcode, data.len, 1);
+	} else if (queue_frame(c, opcode, data)) {
+		conn_skip_begun(c, sent);
+	} else {
+		conn_end(c, CLOSE_internal_error, "no memory for the rest of a frame");
+	}
+	return true;
+}
+
+/* What lies in the reader's hands. False: it has to be copied. */
+static bool send_from_there(struct conn *c, uint8_t opcode, struct slice data) {
+	struct rcbuf *whole = ws_reader_take(&c->reader);
+
+	if (whole == NULL)
+		return send_at_once(c, opcode, data);
+	queue_whole(c, opcode, whole);
+	return true;
+}
+
 static void send_message(struct conn *c, uint8_t opcode, struct slice data, bool is_at_hand) {
 	bool is_deflated = conn_deflate_message(c, data, &data);
-	struct rcbuf *whole = is_at_hand && !is_deflated ? ws_reader_take(&c->reader) : NULL;
 
-	if (whole != NULL) {
-		queue_whole(c, opcode, whole);
-	} else if (!queue_frame(c, is_deflated ? opcode | WS_RSV1 : opcode, data)) {
+	if ((is_deflated || !is_at_hand || !send_from_there(c, opcode, data)) &&
+	    !queue_frame(c, is_deflated ? opcode | WS_RSV1 : opcode, data)) {
 		conn_close(c, CLOSE_internal_error, "no memory for a message");
 		return;
 	}

@@ -60,6 +60,9 @@ static inline const struct stream_ops *stream_ops(const struct stream *s) {
 
 /* Takes fd. */
 void stream_plain_init(struct stream *s, int fd);
+/* What the caller has in its hands, past the out-queue, which is empty: how many of the bytes went, in order. 0 if none can now or
+ * ever: queueing them leads to the reason. */
+size_t stream_plain_send_now(struct stream *s, struct slice head, struct slice body);
 /* Takes fd; borrows tls, which lives longer. The server's side; the handshake is a part of recv. Until the first bytes come there is
  * nothing but the socket. STREAM_ERROR with errno EPROTO: TLS refused, stream_tls_trouble() says why; EUSERS: there are too many
  * handshakes under way. */

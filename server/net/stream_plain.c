@@ -29,25 +29,31 @@ static enum stream_result plain_recv(struct stream *s, uint8_t *out, size_t len,
 	return STREAM_OK;
 }
 
+static ssize_t send_parts(int fd, struct iovec *iov, size_t count) {
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = count };
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 /* One sendmsg of at most so many bytes; *is_short: the socket took less than it was offered, so another call would only say
  * EAGAIN. */
 static ssize_t plain_send_once(struct stream *s, size_t most, bool *is_short) {
 	struct iovec iov[STREAM_IOVECS];
-	struct msghdr message = { .msg_iov = iov };
-	size_t offered = 0;
+	size_t count = outq_iovec(&s->out, iov, STREAM_IOVECS), offered = 0;
 	ssize_t n;
 
-	message.msg_iovlen = outq_iovec(&s->out, iov, STREAM_IOVECS);
-	for (size_t i = 0; i < message.msg_iovlen; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (iov[i].iov_len > most - offered) {
 			iov[i].iov_len = most - offered;
-			message.msg_iovlen = i + 1;
+			count = i + 1;
 		}
 		offered += iov[i].iov_len;
 	}
-	do
-		n = sendmsg(s->fd, &message, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
+	n = send_parts(s->fd, iov, count);
 	*is_short = n >= 0 && (size_t)n < offered;
 	return n;
 }
@@ -66,6 +72,13 @@ static enum stream_result plain_send(struct stream *s, size_t *sent) {
 			return STREAM_AGAIN;
 	}
 	return outq_is_empty(&s->out) ? STREAM_OK : STREAM_AGAIN;
+}
+
+size_t stream_plain_send_now(struct stream *s, struct slice head, struct slice body) {
+	struct iovec iov[] = { { (void *)(uintptr_t)head.ptr, head.len }, { (void *)(uintptr_t)body.ptr, body.len } };
+	ssize_t n = send_parts(s->fd, iov, ARRAY_LEN(iov));
+
+	return n > 0 ? (size_t)n : 0;
 }
 
 static void plain_shutdown(struct stream *s) {

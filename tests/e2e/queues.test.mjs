@@ -7,7 +7,7 @@ import { WebSocket } from 'ws'
 
 import { ChatClient } from './support/client.mjs'
 import { logFields, story, waitFor } from './support/herold.mjs'
-import { OP, RawSocket, frame } from './support/raw.mjs'
+import { OP, RawSocket, closePayload, frame } from './support/raw.mjs'
 
 const KIB = 1024
 const MIB = 1024 * 1024
@@ -143,6 +143,24 @@ story('who sends to /echo and does not read is not read from', { options: { work
 	socket.resume()
 	await waitFor(() => got === count, 'all echoes', 20000)
 	socket.close()
+})
+
+story('large echoes to one who reads late are whole and in order, with small ones between them', { options: { workers: 1 } }, async (herold) => {
+	const raw = await RawSocket.upgraded(herold.address, { path: '/echo' })
+	const messages = Array.from({ length: 400 }, (_, i) => randomBytes(i % 3 === 2 ? 20 : 4000 + 97 * i))
+
+	raw.pause()
+	for (const message of messages)
+		raw.write(frame(OP.BINARY, message))
+	// The socket takes a part of a frame, and then nothing.
+	await waitFor(async () => (await counters(herold)).slow_readers === 1, 'it does not take them')
+	raw.resume()
+	for (const message of messages)
+		assert.ok((await raw.message()).payload.equals(message))
+	raw.write(frame(OP.CLOSE, closePayload(1000)))
+	await raw.closeFrame()
+	assert.equal((await counters(herold)).client_queue_bytes, 0)
+	raw.destroy()
 })
 
 /** Chat clients of one worker that are logged in, in the room, and settled. */
