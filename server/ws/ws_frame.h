@@ -21,9 +21,9 @@ enum { WS_HEADER_MAX = 14, WS_SERVER_HEADER_MAX = 10, WS_CONTROL_MAX = 125 };
 size_t ws_frame_header(uint8_t out[WS_SERVER_HEADER_MAX], uint8_t first, uint64_t payload_bytes);
 /* The other way round, for frames of our own: the length of the first one, header and payload. */
 size_t ws_frame_split(struct slice frames, uint8_t *first, struct slice *payload);
-/* XORs in place; `offset` is the position of data in the payload. */
-void ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
+/* XORs in place; `offset` is the position of data in the payload. Whether all that came out is ASCII, which is seen on the way. */
+bool ws_unmask(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
 /* The same without what only some processors have; for its test and its measuring. */
-void ws_unmask_plain(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
+bool ws_unmask_plain(uint8_t *data, size_t len, const uint8_t mask[4], uint64_t offset);
 
 #endif

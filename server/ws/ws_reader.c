@@ -22,6 +22,7 @@ enum {
 struct frame {
 	uint8_t first;
 	uint8_t mask[4];
+	bool is_ascii;	/* what was taken of its payload last */
 	uint64_t bytes;	/* of its payload */
 	uint64_t done;	/* done <= bytes: used so far */
 };
@@ -257,7 +258,7 @@ static struct slice take_payload(struct slice *in, struct frame *f, size_t most)
 		part.len = (size_t)left;
 
 	/* The caller's promise in the header: its bytes may be changed. */
-	ws_unmask((uint8_t *)(uintptr_t)part.ptr, part.len, f->mask, f->done);
+	f->is_ascii = ws_unmask((uint8_t *)(uintptr_t)part.ptr, part.len, f->mask, f->done);
 	f->done += part.len;
 	*in = slice_skip(*in, part.len);
 	return part;
@@ -402,7 +403,8 @@ static struct ws_item take_data(struct ws_reader *r, struct slice *in, struct fr
 
 	if (is_message_open(r))
 		utf8 = r->partial->utf8;
-	if (opcode == WS_TEXT && !utf8_feed(&utf8, part))
+	/* ASCII is valid wherever a character may begin. */
+	if (opcode == WS_TEXT && !(f->is_ascii && utf8_is_complete(&utf8)) && !utf8_feed(&utf8, part))
 		return item_bad(1007, bad_text);
 	if (!is_message_open(r) && f->done == f->bytes && (f->first & WS_FIN) != 0)
 		return item_message(opcode, &utf8, part, 1);

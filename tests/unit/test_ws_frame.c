@@ -71,6 +71,29 @@ START_TEST(unmask_like_the_definition) {
 }
 END_TEST
 
+/* One byte beyond ASCII, anywhere, is seen; masked bytes, and what lies beside them, do not count. */
+START_TEST(unmask_sees_ascii) {
+	static const uint8_t mask[4] = { 0x81, 0xff, 0x80, 0xc3 };
+
+	for (size_t len = 1; len < 2 * 64 + 12; len++) {
+		for (size_t at = 0; at <= len; at++) {
+			uint8_t *data = mem_alloc(len), *twin;
+
+			memset(data, 0x7f, len);
+			if (at < len)
+				data[at] = 0x80;
+			(void)ws_unmask_plain(data, len, mask, 0);
+			twin = mem_dup(data, len);
+			ck_assert_int_eq(ws_unmask(data, len, mask, 0), at == len);
+			ck_assert_int_eq(ws_unmask_plain(twin, len, mask, 0), at == len);
+			mem_free(data);
+			mem_free(twin);
+		}
+	}
+	ck_assert(ws_unmask(NULL, 0, mask, 0));
+}
+END_TEST
+
 START_TEST(unmask_far_inside) {
 	static const uint8_t mask[4] = { 1, 2, 3, 4 };
 	uint8_t data[3] = { 0 };
@@ -91,6 +114,7 @@ Suite *suite_ws_frame(void) {
 	tcase_add_loop_test(t, header, 0, ARRAY_LEN(headers));
 	tcase_add_test(t, unmask_example);
 	tcase_add_test(t, unmask_like_the_definition);
+	tcase_add_test(t, unmask_sees_ascii);
 	tcase_add_test(t, unmask_far_inside);
 	suite_add_tcase(s, t);
 	return s;
