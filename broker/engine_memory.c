@@ -5,6 +5,7 @@
 
 #include "broker/history.h"
 #include "broker/idempotency.h"
+#include "broker/last_positions.h"
 #include "broker/presence.h"
 #include "broker/toplist.h"
 #include "common/base/digest.h"
@@ -12,7 +13,6 @@
 #include "common/svc/stats.h"
 
 enum {
-	EPOCH_LEN = 8,
 	SWEEP_MS = 100,
 	SWEEP_MIN = 64,		/* channels looked at per sweep, at least; and 1/SWEEP_PART of all */
 	SWEEP_PART = 64,
@@ -20,6 +20,7 @@ enum {
 	CHANNEL_EXTRA_BYTES = 48,	/* its bucket, and what the allocator adds to channel and ring */
 	INFO_PART = 16,		/* a member fits at least so often into an answer */
 	ARRIVALS_PER_MS = 1000,	/* more than ever come: so their numbers rise over restarts too */
+	POSITIONS_PART = 16,	/* of history_total_bytes, besides, for where forgotten channels stood */
 };
 
 struct channel {
@@ -29,8 +30,7 @@ struct channel {
 	struct history_store *store;	/* of the engine: where its history is kept */
 	struct presence presence;
 	struct idempotency keys;
-	uint64_t top;		/* offset of the last publication */
-	char epoch[EPOCH_LEN];
+	struct position top;	/* of the last publication */
 	void *interest;		/* of the router, or NULL */
 	uint8_t name_len;
 	uint8_t name[];
@@ -50,6 +50,7 @@ struct engine {
 	struct history_store moderation;	/* the history of its channel, which no other one drives out */
 	struct presence_store presence;
 	struct idempotency_store keys;
+	struct last_positions gone;	/* of channels that were forgotten */
 	struct toplist toplist;
 	size_t rooms;		/* among channels */
 	size_t users;		/* members of the hubs' own channels */
@@ -64,7 +65,7 @@ static struct slice channel_key(const struct htab_node *node) {
 }
 
 static struct slice channel_epoch(const struct channel *ch) {
-	return slice_of(ch->epoch, EPOCH_LEN);
+	return slice_of(ch->top.epoch, ENGINE_EPOCH_LEN);
 }
 
 /* Those of the hubs themselves: being there is having a user id, not being in a channel. */
@@ -99,6 +100,7 @@ static struct engine *memory_create(const struct engine_setup *setup, const stru
 	history_store_init(&e->history, engine_history_bounds(limits, SLICE_EMPTY), limits->history_total_bytes);
 	history_store_init(&e->moderation, moderation, 2 * moderation.bytes);
 	idempotency_store_init(&e->keys, limits);
+	last_positions_init(&e->gone, limits->history_total_bytes / POSITIONS_PART, limits->history_ms);
 	presence_store_init(&e->presence, limits->reply_max_bytes / INFO_PART, wall_ms * ARRIVALS_PER_MS, on_left, e, now_ms);
 	return e;
 }
@@ -114,12 +116,12 @@ static struct channel *channel_find(const struct engine *e, struct slice name) {
 }
 
 /* Random, so that neither an earlier life of the channel nor an earlier broker had the same one. */
-static void make_epoch(char epoch[EPOCH_LEN]) {
+static void make_epoch(char epoch[ENGINE_EPOCH_LEN]) {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	uint64_t n;
 
 	random_bytes(&n, sizeof(n));
-	for (int i = 0; i < EPOCH_LEN; i++, n /= sizeof(digits) - 1)
+	for (int i = 0; i < ENGINE_EPOCH_LEN; i++, n /= sizeof(digits) - 1)
 		epoch[i] = digits[n % (sizeof(digits) - 1)];
 }
 
@@ -137,7 +139,7 @@ static bool is_forgettable(const struct channel *ch) {
 }
 
 static struct ipc_channel describe(const struct channel *ch) {
-	return (struct ipc_channel){ channel_name(ch), channel_epoch(ch), ch->top, ch->presence.count };
+	return (struct ipc_channel){ channel_name(ch), channel_epoch(ch), ch->top.offset, ch->presence.count };
 }
 
 /* Amid a round for who asks for the largest. */
@@ -148,7 +150,8 @@ static void show(struct engine *e, const struct channel *ch) {
 	e->toplist.left--;
 }
 
-/* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back, its epoch is another one. */
+/* Looks at the next `n`. A channel that nothing is known of any more goes; should it come back soon, it goes on where it stood, since nothing
+ * was lost; later, its epoch is another one. */
 static void sweep(struct engine *e, size_t n) {
 	for (; n > 0 && !list_is_empty(&e->sweep); n--) {
 		struct channel *ch = list_entry(e->sweep.next, struct channel, in_sweep);
@@ -157,8 +160,10 @@ static void sweep(struct engine *e, size_t n) {
 		list_add_tail(&e->sweep, &ch->in_sweep);
 		if (e->toplist.left > 0)
 			show(e, ch);
-		if (is_forgettable(ch))
+		if (is_forgettable(ch)) {
+			last_positions_add(&e->gone, ch->node.hash, &ch->top, e->now_ms);
 			channel_free(e, ch);
+		}
 	}
 }
 
@@ -172,7 +177,8 @@ static struct channel *channel_find_or_new(struct engine *e, uint64_t hash, stru
 	ch = mem_zalloc(sizeof(*ch) + name.len);
 	memcpy(ch->name, name.ptr, name.len);
 	ch->name_len = (uint8_t)name.len;
-	make_epoch(ch->epoch);
+	if (!last_positions_take(&e->gone, hash, &ch->top, e->now_ms))
+		make_epoch(ch->top.epoch);
 	history_init(&ch->history, sizeof(*ch) + name.len + CHANNEL_EXTRA_BYTES);
 	ch->store = slice_eq_text(name, IPC_MODERATION_CHANNEL) ? &e->moderation : &e->history;
 	ch->keys.owner_bytes = ch->history.owner_bytes;
@@ -194,6 +200,7 @@ static void memory_destroy(struct engine **engine) {
 	while (!list_is_empty(&e->sweep))
 		channel_free(e, list_entry(e->sweep.next, struct channel, in_sweep));
 	presence_store_fini(&e->presence);
+	last_positions_fini(&e->gone);
 	htab_fini(&e->channels);
 	mem_free(e);
 }
@@ -212,7 +219,7 @@ static void memory_unsubscribe(struct engine *e, struct slice channel) {
 static void deliver(struct engine *e, const struct channel *ch, const struct ipc_publish *p) {
 	struct ipc_deliver d = { .channel = channel_name(ch),
 		.epoch = channel_epoch(ch),
-		.offset = ch->top,
+		.offset = ch->top.offset,
 		.time_ms = e->wall_ms,
 		.kind = p->kind,
 		.sent_us = p->sent_us,
@@ -237,18 +244,18 @@ static void memory_publish(struct engine *e, struct ticket t, const struct ipc_p
 	ch = channel_find_or_new(e, channel_hash, p->channel);
 	history_prefetch(ch->store, &ch->history);
 	__builtin_prefetch(ch->interest);
-	kept.offset = ch->top + 1;
+	kept.offset = ch->top.offset + 1;
 	if (has_key && !idempotency_add(&e->keys, &ch->keys, key_hash, p->key, &kept.offset, e->now_ms)) {
 		stat_add(STAT_idempotency_hits, 1);
 		e->events->published(e->arg, t, IPC_REPEATED, channel_epoch(ch), kept.offset);
 		return;
 	}
-	ch->top = kept.offset;
+	ch->top.offset = kept.offset;
 	memcpy(kept.key, p->key, IPC_KEY_BYTES);
 	if ((p->flags & IPC_NO_HISTORY) == 0)
 		history_add(ch->store, &ch->history, &kept, e->now_ms);
 	deliver(e, ch, p);
-	e->events->published(e->arg, t, IPC_OK, channel_epoch(ch), ch->top);
+	e->events->published(e->arg, t, IPC_OK, channel_epoch(ch), ch->top.offset);
 }
 
 /* Appends [from, from + count) unless that is more than `out` takes: then false, and nothing. */
@@ -266,9 +273,9 @@ static bool put_missed(const struct channel *ch, const struct ipc_subscribe *s, 
 	uint32_t from = history_index_after(&ch->history, s->offset);
 	uint32_t count = ch->history.count - from;
 
-	if (!slice_eq(s->epoch, channel_epoch(ch)) || s->offset > ch->top)
+	if (!slice_eq(s->epoch, channel_epoch(ch)) || s->offset > ch->top.offset)
 		return false;
-	if (count != ch->top - s->offset || count > s->limit)
+	if (count != ch->top.offset - s->offset || count > s->limit)
 		return false;
 	return put_all(&ch->history, from, count, out);
 }
@@ -294,7 +301,7 @@ static void memory_read(struct engine *e, struct ticket t, const struct ipc_subs
 	buf_init(&members, e->limits.reply_max_bytes - publications.len);
 	presence_list(&e->presence, &ch->presence, 0, SLICE_EMPTY, s->member_limit, &members);
 	answered.epoch = channel_epoch(ch);
-	answered.offset = ch->top;
+	answered.offset = ch->top.offset;
 	answered.publications = buf_slice(&publications);
 	answered.member_count = ch->presence.count;
 	answered.members = buf_slice(&members);
@@ -341,13 +348,13 @@ static void put_since(struct engine *e, const struct channel *ch, const struct i
 	uint32_t from = history_index_after(h, q->offset);
 	uint32_t n;
 
-	if (!slice_eq(q->epoch, channel_epoch(ch)) || q->offset > ch->top)
+	if (!slice_eq(q->epoch, channel_epoch(ch)) || q->offset > ch->top.offset)
 		return;
 	n = count_rising(e, h, from, q->limit);
 	if (!put_all(h, from, n, out))
 		return;
 	/* As far as it goes: offsets are distinct, so the last one says whether there was a hole. */
-	if (n > 0 ? history_at(h, from + n - 1)->offset == q->offset + n : q->offset == ch->top)
+	if (n > 0 ? history_at(h, from + n - 1)->offset == q->offset + n : q->offset == ch->top.offset)
 		s->flags |= IPC_SNAPSHOT_RECOVERED;
 	if (from + n < h->count)
 		s->flags |= IPC_SNAPSHOT_MORE;
@@ -385,7 +392,7 @@ static void memory_history(struct engine *e, struct ticket t, const struct ipc_h
 	else
 		put_before(e, ch, q, &answered, &publications);
 	answered.epoch = channel_epoch(ch);
-	answered.offset = ch->top;
+	answered.offset = ch->top.offset;
 	answered.publications = buf_slice(&publications);
 	answered.member_count = ch->presence.count;
 	answer(e, t, &answered);
@@ -523,6 +530,7 @@ static void memory_tick(struct engine *e, uint64_t now_ms, uint64_t wall_ms) {
 	history_expire(&e->history, now_ms);
 	history_expire(&e->moderation, now_ms);
 	idempotency_expire(&e->keys, now_ms);
+	last_positions_expire(&e->gone, now_ms);
 	if (now_ms >= e->swept_ms + SWEEP_MS) {
 		sweep(e, SWEEP_MIN + e->channels.count / SWEEP_PART);
 		e->swept_ms = now_ms;

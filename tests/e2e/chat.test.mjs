@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 
 import { ChatClient } from './support/client.mjs'
 import { story, waitFor } from './support/herold.mjs'
+import { parseMetrics } from './support/metrics.mjs'
 
 const of = (type, more = {}) => (m) => m.type === type && Object.entries(more).every(([name, value]) => m[name] === value)
 const position = ({ epoch, offset }) => ({ epoch, offset })
@@ -292,6 +293,39 @@ story('who comes back gets exactly what was missed', { options: { room_history: 
 		const late = await ChatClient.login(herold, { userId: `late${i}`, since: lost })
 
 		assert.deepEqual([late.loginOk.recovered, late.loginOk.messages, late.loginOk.offset], [false, [], 39])
+	}
+})
+
+const brief = { leave_grace_seconds: 0, channel_linger_seconds: 0, idempotency_seconds: 1, room_history: 0 }
+
+story('who comes back to a room that everybody had left, and has missed nothing, is told so', { options: brief }, async (herold) => {
+	const roomsAreForgotten = () => waitFor(async () => parseMetrics((await herold.admin('/metrics')).text).values.get('herold_rooms') === 0, 'nothing to be known of any room')
+	const visit = async (since, room) => {
+		const client = await ChatClient.login(herold, { userId: 'u1', room, since })
+
+		return { client, told: { ...position(client.loginOk), recovered: client.loginOk.recovered, messages: client.loginOk.messages } }
+	}
+
+	for (const [room, count] of [['silent', 0], ['written', 3]]) {
+		const { client, told } = await visit(undefined, room)
+
+		for (let i = 0; i < count; i++)
+			await client.ask({ type: 'chat', message: 'x', ref: i }, 'ack')
+		await client.close()
+		await roomsAreForgotten()
+		const since = { epoch: told.epoch, offset: count }
+		const back = await visit(since, room)
+
+		assert.deepEqual(back.told, { ...since, recovered: true, messages: [] })
+		await back.client.close()
+		await roomsAreForgotten()
+		for (const other of [{ epoch: since.epoch, offset: count + 1 }, { epoch: 'another', offset: count }, ...(count > 0 ? [{ epoch: since.epoch, offset: count - 1 }] : [])]) {
+			const lost = await visit(other, room)
+
+			assert.deepEqual(lost.told, { ...since, recovered: false, messages: [] })
+			await lost.client.close()
+		}
+		await roomsAreForgotten()
 	}
 })
 

@@ -40,7 +40,7 @@ struct model_member {
 struct model_channel {
 	bool exists, has_interest;
 	char epoch[EPOCH_ROOM];
-	uint64_t top;
+	uint64_t top, forgotten_ms;
 	struct kept log[LOG_MAX];
 	size_t log_count;
 	uint64_t key_offset[KEYS], key_expires_ms[KEYS];
@@ -50,7 +50,7 @@ struct model_channel {
 static struct model_channel *model;	/* CHANNELS of them */
 static struct engine *engine;
 static uint64_t now, swept, next_order;
-static unsigned seed, full_count;
+static unsigned seed, full_count, gone_on;
 
 /* What came up in the last call. */
 static struct {
@@ -227,14 +227,24 @@ static bool model_is_empty(const struct model_channel *ch) {
 	return !has_any;
 }
 
-/* The channel is there from now on; its epoch is learned at the first sight of it. */
+static void model_sweep(struct model_channel *ch) {
+	if (!ch->exists || !model_is_empty(ch))
+		return;
+	ch->exists = false;
+	ch->forgotten_ms = now;
+}
+
+/* The channel is there from now on. Not long after it was forgotten it goes on; else its epoch is learned at the first sight of it. */
 static void model_touch(struct model_channel *ch) {
 	if (ch->exists)
 		return;
 	/* A few are swept before another one is made; there are few. */
 	for (int c = 0; c < CHANNELS; c++)
-		model[c].exists = model[c].exists && !model_is_empty(&model[c]);
-	memset(ch, 0, sizeof(*ch));
+		model_sweep(&model[c]);
+	if (ch->epoch[0] != '\0' && now < ch->forgotten_ms + HISTORY_MS)
+		gone_on++;
+	else
+		memset(ch, 0, sizeof(*ch));
 	ch->exists = true;
 }
 
@@ -273,8 +283,8 @@ static void pass(uint64_t ms) {
 
 			ck_assert(!m->is_there || is_held(m) || m->grace_end_ms + GRACE_SLACK_MS > now);
 		}
-		if (now >= swept + 100 && model_is_empty(ch))
-			ch->exists = false;
+		if (now >= swept + 100)
+			model_sweep(ch);
 	}
 	if (now >= swept + 100)
 		swept = now;
@@ -528,6 +538,7 @@ START_TEST(random_steps) {
 	for (int i = 0; i < 12000; i++)
 		step();
 	ck_assert_uint_gt(full_count, 10);
+	ck_assert_uint_gt(gone_on, 10);
 	engine_memory.destroy(&engine);
 	ck_assert_ptr_null(engine);
 	mem_free(model);
