@@ -73,7 +73,7 @@ LOAD_PURE_OBJ := $(patsubst %,$(BUILD)/tests/load/%.o,chat_json heard histogram 
 FLOOR_OBJ := $(call objects,$(wildcard tests/bench/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
-FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c tests/unit/jwt_maker.c)
+FUZZ_HELP_OBJ := $(call objects,$(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)) tests/unit/ws_reference.c tests/unit/jwt_maker.c tests/unit/json_compared.c)
 
 # Libraries are asked for only when something is built, so that `make run` can install them first.
 LIBS_COMMON = $(shell $(PKG_CONFIG) --libs $(PACKAGES_COMMON))

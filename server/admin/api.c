@@ -4,11 +4,11 @@
 #include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "server/proto/cursor.h"
-#include "server/proto/json_raw.h"
+#include "server/proto/json_read.h"
 #include "server/proto/json_write.h"
 #include "server/proto/proto.h"
 
-enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_DEPTH_MAX = 64, API_CURSOR_MAX = 255 };
+enum { API_LIMIT_DEFAULT = 100, API_LIMIT_MAX = 1000, API_CHANNELS_MAX = 1000, API_KEY_MAX = 256, API_CURSOR_MAX = 255 };
 
 /* --- publish and broadcast --- */
 
@@ -26,7 +26,7 @@ json_t *api_parse_body(struct conn *c, struct slice body) {
 	json_t *json = NULL;
 	char sentence[256];
 
-	if (json_raw_depth_within(body, API_DEPTH_MAX))
+	if (json_read(body, NULL, 0, NULL) != JSON_KIND_TOO_DEEP)
 		json = json_loadb((const char *)body.ptr, body.len, flags, &error);
 
 	if (json == NULL) {
@@ -78,7 +78,12 @@ bool api_read_key(struct conn *c, const json_t *json, struct slice *key) {
 }
 
 bool api_read_data(struct conn *c, struct slice body, struct slice *data) {
-	if (!json_raw_member(body, "data", data))
+	static const struct slice name = { (const uint8_t *)"data", 4 };
+	struct json_value value;
+
+	(void)json_read(body, &name, 1, &value);
+	*data = value.raw;
+	if (value.kind == JSON_KIND_NONE)
 		conn_refuse(c, 400, "data is missing", NULL);
 	else if (data->len > (size_t)admin_of(c)->config->max_message_bytes)
 		conn_refuse(c, 413, "data is larger than max_message_bytes", NULL);

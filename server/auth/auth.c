@@ -1,6 +1,8 @@
 /* auth - tokens and keys of a process, and decisions by them */
 #include "server/auth/auth.h"
 
+#include <jansson.h>
+
 #include "common/base/bundle.h"
 #include "common/base/mem.h"
 #include "common/svc/stats.h"
@@ -89,6 +91,8 @@ static bool read_rights(const struct text_list *names, uint8_t *out, struct errb
 struct auth *auth_new(const struct config *config, struct slice bundle, struct errbuf *e) {
 	struct auth *a = mem_zalloc(sizeof(*a));
 
+	/* Counted with ours. */
+	json_set_alloc_funcs(mem_try_alloc, mem_free);
 	a->config = config;
 	a->rules = (struct jwt_rules){ .issuers = &config->jwt_issuer,
 		.audiences = &config->jwt_audience,

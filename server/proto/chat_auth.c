@@ -77,7 +77,7 @@ enum chat_error chat_do_auth(struct chat_session *s, const struct chat_request *
 	const char *why;
 	struct buf *b;
 
-	why = chat_request_text(r, "token", &token) ? renew(s, token) : "token is missing";
+	why = chat_request_text(r, CHAT_MEMBER_token, &token) ? renew(s, token) : "token is missing";
 	s->base.context->detail = why;
 	if (why != NULL)
 		return CHAT_bad_token;

@@ -29,7 +29,7 @@ enum chat_error chat_do_subscribe(struct chat_session *s, const struct chat_requ
 	enum chat_error error;
 	bool has_since;
 
-	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
+	if (!chat_request_text(r, CHAT_MEMBER_channel, &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
 	if (!chat_may_use(s, channel))
 		return CHAT_not_allowed;
@@ -49,7 +49,7 @@ enum chat_error chat_do_unsubscribe(struct chat_session *s, const struct chat_re
 	struct slice channel;
 	struct buf *b;
 
-	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
+	if (!chat_request_text(r, CHAT_MEMBER_channel, &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
 	if (!hub_unsubscribe(&s->base.hub, channel))
 		return CHAT_not_subscribed;
@@ -82,9 +82,9 @@ static void on_history(struct hub_client *client, void *cookie, const struct hub
 static enum chat_error own_place(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out) {
 	struct slice channel;
 
-	if (!chat_request_has(r, "channel"))
+	if (!chat_request_has(r, CHAT_MEMBER_channel))
 		return chat_own_room(s, r, out);
-	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
+	if (!chat_request_text(r, CHAT_MEMBER_channel, &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
 	memcpy(out->name, channel.ptr, channel.len);
 	out->name[channel.len] = '\0';

@@ -14,7 +14,6 @@ enum {
 	CHAT_TEXT_MAX = 4096,		/* characters */
 	CHAT_REF_MAX = 256,		/* bytes of compact JSON */
 	CHAT_RESUME_LEN = 22,		/* 16 bytes in base64url */
-	CHAT_DEPTH_MAX = 64,		/* nested arrays and objects of a message */
 };
 
 /* 1 to 128 bytes, not only blanks, nothing invisible. */

@@ -2,7 +2,7 @@
 #include "server/proto/chat_form.h"
 
 #include "server/proto/chat_texts.h"
-#include "server/proto/json_raw.h"
+#include "server/proto/json_read.h"
 #include "server/proto/json_write.h"
 #include "server/proto/proto.h"
 
@@ -56,12 +56,13 @@ uint8_t chat_form_publication(const struct hub_publication *p, struct buf *out, 
 
 /* The name of a member, escaped, without quotes. Members of other front ends may have none: then it is the id. */
 static void write_name(struct slice member, struct slice info, struct buf *out) {
-	struct slice name;
+	static const struct slice name = { (const uint8_t *)"name", 4 };
+	struct json_value value;
 
-	if (!json_raw_member(info, "name", &name) || name.len < 2 || name.ptr[0] != '"')
-		json_write_escaped(out, member);
+	if (json_read(info, &name, 1, &value) == JSON_KIND_OBJECT && value.kind == JSON_KIND_TEXT)
+		buf_add(out, json_inside(&value));
 	else
-		buf_add(out, slice_of(name.ptr + 1, name.len - 2));
+		json_write_escaped(out, member);
 }
 
 static void write_who(struct slice member, struct slice info, struct buf *out) {

@@ -17,11 +17,11 @@ STATIC_ASSERT((int)GRANT_USER_MAX == (int)CHAT_USER_MAX && (int)GRANT_NAME_MAX =
 
 /* With a token, it says who somebody is; what else is said of that must be the same. */
 static enum chat_error login_identity(struct login *l, const struct chat_request *r, const struct auth_grant *g) {
-	bool has_user = chat_request_has(r, "userId"), has_name = chat_request_has(r, "name");
+	bool has_user = chat_request_has(r, CHAT_MEMBER_userId), has_name = chat_request_has(r, CHAT_MEMBER_name);
 
-	if ((g == NULL || has_user) && (!chat_request_text(r, "userId", &l->user) || !chat_check_user(l->user)))
+	if ((g == NULL || has_user) && (!chat_request_text(r, CHAT_MEMBER_userId, &l->user) || !chat_check_user(l->user)))
 		return CHAT_bad_user;
-	if ((g == NULL || has_name) && (!chat_request_text(r, "name", &l->name) || !chat_check_name(l->name)))
+	if ((g == NULL || has_name) && (!chat_request_text(r, CHAT_MEMBER_name, &l->name) || !chat_check_name(l->name)))
 		return CHAT_bad_name;
 	if (g == NULL)
 		return CHAT_OK;
@@ -38,12 +38,12 @@ static enum chat_error login_read(struct login *l, const struct chat_session *s,
 	if (error != CHAT_OK)
 		return error;
 	l->room = slice_text("lobby");
-	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &l->room) || !chat_check_room(l->room)))
+	if (chat_request_has(r, CHAT_MEMBER_room) && (!chat_request_text(r, CHAT_MEMBER_room, &l->room) || !chat_check_room(l->room)))
 		return CHAT_bad_room;
 	if (!chat_may_enter(s, l->room))
 		return CHAT_not_allowed;
 	l->resume = SLICE_EMPTY;
-	if (chat_request_has(r, "resume") && (!chat_request_text(r, "resume", &l->resume) || !chat_check_resume(l->resume)))
+	if (chat_request_has(r, CHAT_MEMBER_resume) && (!chat_request_text(r, CHAT_MEMBER_resume, &l->resume) || !chat_check_resume(l->resume)))
 		return CHAT_bad_resume;
 	chat_channel_of_room(&l->channel, l->room);
 	return chat_request_since(r, &l->has_since, &l->since);

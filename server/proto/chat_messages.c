@@ -3,7 +3,6 @@
 #include "common/base/digest.h"
 #include "server/proto/chat_form.h"
 #include "server/proto/chat_session.h"
-#include "server/proto/json_raw.h"
 #include "server/proto/json_write.h"
 
 /* What the digest of a publication gives: its idempotency key and, for chat, the id of the message. */
@@ -63,7 +62,7 @@ enum chat_error chat_do_chat(struct chat_session *s, const struct chat_request *
 		return CHAT_not_allowed;
 	if (chat_is_muted(s))
 		return CHAT_muted;
-	if (!chat_request_text(r, "message", &message) || !chat_check_text(message))
+	if (!chat_request_text(r, CHAT_MEMBER_message, &message) || !chat_check_text(message))
 		return CHAT_bad_message;
 	error = chat_own_room(s, r, &channel);
 	if (error != CHAT_OK)
@@ -100,7 +99,7 @@ static bool is_system_user(const struct chat_session *s) {
 
 enum chat_error chat_do_system(struct chat_session *s, const struct chat_request *r) {
 	struct chat_channel channel = { CHANNEL_EVERYBODY };
-	bool has_room = chat_request_has(r, "room");
+	bool has_room = chat_request_has(r, CHAT_MEMBER_room);
 	uint8_t digest[SHA256_BYTES];
 	struct slice message, room;
 	struct buf *b;
@@ -109,10 +108,10 @@ enum chat_error chat_do_system(struct chat_session *s, const struct chat_request
 		return CHAT_not_allowed;
 	if (chat_is_muted(s))
 		return CHAT_muted;
-	if (!chat_request_text(r, "message", &message) || !chat_check_text(message))
+	if (!chat_request_text(r, CHAT_MEMBER_message, &message) || !chat_check_text(message))
 		return CHAT_bad_message;
 	if (has_room) {
-		if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
+		if (!chat_request_text(r, CHAT_MEMBER_room, &room) || !chat_check_room(room))
 			return CHAT_bad_room;
 		if (!chat_may_enter(s, room))
 			return CHAT_not_allowed;
@@ -134,13 +133,13 @@ enum chat_error chat_do_publish(struct chat_session *s, const struct chat_reques
 	uint8_t digest[SHA256_BYTES];
 	struct slice channel, data;
 
-	if (!chat_request_text(r, "channel", &channel) || !chat_check_channel(channel))
+	if (!chat_request_text(r, CHAT_MEMBER_channel, &channel) || !chat_check_channel(channel))
 		return CHAT_bad_channel;
 	if (!chat_may(s, RIGHT_publish) || !chat_may_use(s, channel))
 		return CHAT_not_allowed;
 	if (chat_is_muted(s))
 		return CHAT_muted;
-	if (!json_raw_member(r->text, "data", &data))
+	if (!chat_request_raw(r, CHAT_MEMBER_data, &data))
 		return CHAT_bad_data;
 	if (r->ref.len > 0)
 		chat_publication_digest(s, r, channel, digest);

@@ -24,9 +24,9 @@ static void on_ordered(struct hub_client *client, void *cookie, const struct hub
 }
 
 static enum chat_error read_order(const struct chat_request *r, struct order *o) {
-	if (!chat_request_text(r, "userId", &o->user) || !chat_check_user(o->user))
+	if (!chat_request_text(r, CHAT_MEMBER_userId, &o->user) || !chat_check_user(o->user))
 		return CHAT_bad_user;
-	if (chat_request_has(r, "reason") && (!chat_request_text(r, "reason", &o->reason) || !order_is_reason(o->reason)))
+	if (chat_request_has(r, CHAT_MEMBER_reason) && (!chat_request_text(r, CHAT_MEMBER_reason, &o->reason) || !order_is_reason(o->reason)))
 		return CHAT_bad_reason;
 	return o->action == ORDER_KICK ? CHAT_OK : chat_request_seconds(r, ORDER_SECONDS_MAX, &o->seconds);
 }

@@ -1,127 +1,130 @@
 /* chat_request - one message of a chat client, taken apart */
 #include "server/proto/chat_request.h"
 
-#include "server/proto/json_raw.h"
+#include "common/base/mem.h"
 
 enum { LIMIT_MAX = 1000 };
 
-/* Offsets travel as JSON numbers, which are doubles for most readers: exact up to here. */
-#define WHOLE_NUMBER_MAX 9007199254740991.0
+static const struct slice names[] = {
+#define CHAT_MEMBER(name) { (const uint8_t *)#name, sizeof(#name) - 1 },
+#include "server/proto/chat_members.tbl"
+};
 
-static struct slice text_of(const json_t *value) {
-	return slice_of(json_string_value(value), json_string_length(value));
+/* NULL: it is missing. */
+static const struct json_value *find(const struct chat_request *r, enum chat_member member) {
+	const struct json_value *value = &r->members[member];
+
+	return value->kind == JSON_KIND_NONE || value->kind == JSON_KIND_NULL ? NULL : value;
 }
 
-static json_t *find(const json_t *object, const char *name) {
-	json_t *value = json_object_get(object, name);
+/* Of a value in the text that is one. */
+static struct slice text_of(const struct chat_request *r, const struct json_value *value) {
+	struct slice inside = json_inside(value);
+	uint8_t *out;
 
-	return json_is_null(value) ? NULL : value;
+	if (!value->has_escapes)
+		return inside;
+	out = r->unescaped + (inside.ptr - r->text.ptr);
+	return slice_of(out, json_unescape(value, out));
 }
 
 static enum chat_error take_ref(struct chat_request *r) {
-	struct slice value;
-	struct buf compact;
-	bool is_short;
+	const struct json_value *ref = find(r, CHAT_MEMBER_ref);
+	size_t len;
 
-	if (find(r->root, "ref") == NULL || !json_raw_member(r->text, "ref", &value))
+	if (ref == NULL)
 		return CHAT_OK;
-	buf_init(&compact, CHAT_REF_MAX);
-	json_raw_compact(value, &compact);
-	is_short = !compact.failed;
-	if (is_short) {
-		memcpy(r->ref_bytes, compact.data, compact.len);
-		r->ref = slice_of(r->ref_bytes, compact.len);
-	}
-	buf_fini(&compact);
-	return is_short ? CHAT_OK : CHAT_bad_ref;
+	if (!json_compact(ref, r->ref_bytes, sizeof(r->ref_bytes), &len))
+		return CHAT_bad_ref;
+	r->ref = slice_of(r->ref_bytes, len);
+	return CHAT_OK;
 }
 
 enum chat_error chat_request_init(struct chat_request *r, struct slice text) {
-	/* Numbers as doubles: an integer that is too large for 64 bits is valid JSON, and nobody here needs more than 2^53. */
-	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL;
+	enum json_kind kind;
 	enum chat_error error;
 
 	r->text = text;
 	r->type = r->ref = SLICE_EMPTY;
-	r->root = NULL;
-	/* The parser recurses, and so does the freeing of what it made. */
-	if (!json_raw_depth_within(text, CHAT_DEPTH_MAX))
+	r->unescaped = NULL;
+	kind = json_read(text, names, ARRAY_LEN(names), r->members);
+	if (kind == JSON_KIND_NONE || kind == JSON_KIND_TOO_DEEP)
 		return CHAT_bad_json;
-	r->root = json_loadb((const char *)text.ptr, text.len, flags, NULL);
-	if (r->root == NULL)
-		return CHAT_bad_json;
-	if (!json_is_object(r->root))
+	if (kind != JSON_KIND_OBJECT)
 		return CHAT_not_object;
 	error = take_ref(r);
 	if (error != CHAT_OK)
 		return error;
-	return chat_request_text(r, "type", &r->type) ? CHAT_OK : CHAT_bad_type;
+	if (memchr(text.ptr, '\\', text.len) != NULL && (r->unescaped = mem_try_alloc(text.len)) == NULL)
+		return CHAT_unavailable;
+	return chat_request_text(r, CHAT_MEMBER_type, &r->type) ? CHAT_OK : CHAT_bad_type;
 }
 
 void chat_request_fini(struct chat_request *r) {
-	json_decref(r->root);
+	mem_free(r->unescaped);
 }
 
-bool chat_request_has(const struct chat_request *r, const char *name) {
-	return find(r->root, name) != NULL;
+bool chat_request_has(const struct chat_request *r, enum chat_member member) {
+	return find(r, member) != NULL;
 }
 
-bool chat_request_text(const struct chat_request *r, const char *name, struct slice *out) {
-	const json_t *value = find(r->root, name);
+bool chat_request_text(const struct chat_request *r, enum chat_member member, struct slice *out) {
+	const struct json_value *value = &r->members[member];
 
-	*out = json_is_string(value) ? text_of(value) : SLICE_EMPTY;
-	return json_is_string(value);
+	*out = value->kind == JSON_KIND_TEXT ? text_of(r, value) : SLICE_EMPTY;
+	return value->kind == JSON_KIND_TEXT;
 }
 
-static bool whole_number(const json_t *value, uint64_t *out) {
-	double number = json_real_value(value);
-
-	if (!json_is_real(value) || !(number >= 0 && number <= WHOLE_NUMBER_MAX))
-		return false;
-	*out = (uint64_t)number;
-	return (double)*out == number;
+bool chat_request_raw(const struct chat_request *r, enum chat_member member, struct slice *out) {
+	*out = r->members[member].raw;
+	return r->members[member].kind != JSON_KIND_NONE;
 }
 
 enum chat_error chat_request_since(const struct chat_request *r, bool *has, struct hub_position *out) {
-	const json_t *since = find(r->root, "since");
-	const json_t *epoch = find(since, "epoch");
+	static const struct slice parts[] = { { (const uint8_t *)"epoch", 5 }, { (const uint8_t *)"offset", 6 } };
+	const struct json_value *since = find(r, CHAT_MEMBER_since);
+	struct json_value values[ARRAY_LEN(parts)];
+	struct slice epoch;
 
 	*has = since != NULL;
 	*out = (struct hub_position){ { 0 }, 0 };
 	if (since == NULL)
 		return CHAT_OK;
-	if (!json_is_string(epoch) || !chat_check_epoch(text_of(epoch)) || !whole_number(find(since, "offset"), &out->offset))
+	if (json_read(since->raw, parts, ARRAY_LEN(parts), values) != JSON_KIND_OBJECT || values[0].kind != JSON_KIND_TEXT)
 		return CHAT_bad_since;
-	memcpy(out->epoch, json_string_value(epoch), json_string_length(epoch));
+	epoch = text_of(r, &values[0]);
+	if (!chat_check_epoch(epoch) || !json_whole_number(&values[1], &out->offset))
+		return CHAT_bad_since;
+	memcpy(out->epoch, epoch.ptr, epoch.len);
 	return CHAT_OK;
 }
 
 enum chat_error chat_request_before(const struct chat_request *r, bool *has, uint64_t *out) {
-	const json_t *before = find(r->root, "before");
+	const struct json_value *before = find(r, CHAT_MEMBER_before);
 
 	*has = before != NULL;
 	*out = 0;
 	if (before == NULL)
 		return CHAT_OK;
-	return whole_number(before, out) && *out > 0 ? CHAT_OK : CHAT_bad_since;
+	return json_whole_number(before, out) && *out > 0 ? CHAT_OK : CHAT_bad_since;
 }
 
 enum chat_error chat_request_seconds(const struct chat_request *r, uint32_t most, uint32_t *seconds) {
 	uint64_t number;
 
-	if (!whole_number(find(r->root, "seconds"), &number) || number > most)
+	if (!json_whole_number(&r->members[CHAT_MEMBER_seconds], &number) || number > most)
 		return CHAT_bad_seconds;
 	*seconds = (uint32_t)number;
 	return CHAT_OK;
 }
 
 enum chat_error chat_request_limit(const struct chat_request *r, uint32_t *limit) {
-	const json_t *value = find(r->root, "limit");
+	const struct json_value *value = find(r, CHAT_MEMBER_limit);
 	uint64_t number;
 
 	if (value == NULL)
 		return CHAT_OK;
-	if (!whole_number(value, &number) || number < 1 || number > LIMIT_MAX)
+	if (!json_whole_number(value, &number) || number < 1 || number > LIMIT_MAX)
 		return CHAT_bad_limit;
 	*limit = (uint32_t)number;
 	return CHAT_OK;

@@ -22,7 +22,7 @@ void chat_channel_of_room(struct chat_channel *out, struct slice room) {
 enum chat_error chat_own_room(const struct chat_session *s, const struct chat_request *r, struct chat_channel *out) {
 	struct slice room = chat_user_room(s);
 
-	if (chat_request_has(r, "room") && (!chat_request_text(r, "room", &room) || !chat_check_room(room)))
+	if (chat_request_has(r, CHAT_MEMBER_room) && (!chat_request_text(r, CHAT_MEMBER_room, &room) || !chat_check_room(room)))
 		return CHAT_bad_room;
 	chat_channel_of_room(out, room);
 	return hub_is_subscribed(&s->base.hub, slice_text(out->name)) ? CHAT_OK : CHAT_not_in_room;
@@ -131,7 +131,7 @@ enum chat_error chat_do_join(struct chat_session *s, const struct chat_request *
 	enum chat_error error;
 	bool has_since;
 
-	if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
+	if (!chat_request_text(r, CHAT_MEMBER_room, &room) || !chat_check_room(room))
 		return CHAT_bad_room;
 	if (!chat_may_enter(s, room))
 		return CHAT_not_allowed;
@@ -155,7 +155,7 @@ enum chat_error chat_do_leave(struct chat_session *s, const struct chat_request 
 	struct slice room;
 	struct buf *b;
 
-	if (!chat_request_text(r, "room", &room) || !chat_check_room(room))
+	if (!chat_request_text(r, CHAT_MEMBER_room, &room) || !chat_check_room(room))
 		return CHAT_bad_room;
 	chat_channel_of_room(&channel, room);
 	if (!hub_unsubscribe(&s->base.hub, slice_text(channel.name)))
@@ -215,8 +215,8 @@ enum chat_error chat_do_users(struct chat_session *s, const struct chat_request 
 
 	if (error != CHAT_OK)
 		return error;
-	if (chat_request_has(r, "after") &&
-	    (!chat_request_text(r, "after", &text) || !cursor_parse(text, &after) || !chat_check_user(after.member)))
+	if (chat_request_has(r, CHAT_MEMBER_after) &&
+	    (!chat_request_text(r, CHAT_MEMBER_after, &text) || !cursor_parse(text, &after) || !chat_check_user(after.member)))
 		return CHAT_bad_after;
 	error = chat_request_limit(r, &limit);
 	if (error != CHAT_OK)

@@ -1,8 +1,6 @@
 /* proto - the front ends of a worker: paths, sessions */
 #include "server/proto/proto.h"
 
-#include <jansson.h>
-
 #include "common/base/mem.h"
 #include "server/proto/chat_errors.h"
 #include "server/proto/chat_form.h"
@@ -25,8 +23,6 @@ static const struct {
 };
 
 void proto_init(struct proto_context *context, const struct config *config) {
-	/* Counted with ours. */
-	json_set_alloc_funcs(mem_try_alloc, mem_free);
 	*context = (struct proto_context){ .config = config };
 	chat_form_init(&context->forms[FORM_CHAT], config);
 	broadcast_form_init(&context->forms[FORM_RAW]);

@@ -74,7 +74,7 @@ static void chat_on_message(struct conn *c, bool is_text, struct slice data) {
 /* Not done, but its ref says which one it was. */
 static void chat_on_limited(struct conn *c, bool is_text, struct slice data, uint64_t wait_ms) {
 	struct chat_session *s = conn_user(c);
-	struct chat_request r = { .root = NULL };
+	struct chat_request r = { .unescaped = NULL };
 
 	if (is_text && data.len > 0)
 		(void)chat_request_init(&r, data);
