@@ -24,7 +24,7 @@ async function status(server) {
 	const response = await fetch(`http://127.0.0.1:${server.admin}/status`);
 	const { counters } = await response.json();
 
-	return { at: performance.now() / 1000, cpu: cpuSeconds(server), ...counters };
+	return { ...counters, at: performance.now() / 1000, cpu: cpuSeconds(server) };
 }
 
 function sayMemory(server, before, connections) {
