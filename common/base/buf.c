@@ -57,19 +57,11 @@ void buf_add(struct buf *b, struct slice s) {
 
 	if (s.len == 0)
 		return;
-	at = buf_reserve(b, s.len);
+	at = !b->failed && s.len <= b->cap - b->len ? b->data + b->len : buf_reserve(b, s.len);
 	if (at == NULL)
 		return;
 	memcpy(at, s.ptr, s.len);
 	b->len += s.len;
-}
-
-void buf_add_text(struct buf *b, const char *text) {
-	buf_add(b, slice_text(text));
-}
-
-void buf_add_u8(struct buf *b, uint8_t c) {
-	buf_add(b, slice_of(&c, 1));
 }
 
 void buf_add_u64_text(struct buf *b, uint64_t value) {

@@ -1,6 +1,34 @@
 /* visible - which characters of a text can be seen */
 #include "common/base/visible.h"
 
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
+
+enum { WORD_BYTES = sizeof(uint64_t) };
+
+/* All bytes from 0x20 to 0x7E? Below, the subtraction sets the highest bit, and 0x7F gets it by the sum. */
+static bool read_ascii(const uint8_t *ptr, uint64_t *seen) {
+	uint64_t word;
+
+	memcpy(&word, ptr, sizeof(word));
+	*seen |= word ^ EACH_BYTE(' ');
+	return ((word | (word - EACH_BYTE(0x20)) | (word + EACH_BYTE(1))) & EACH_BYTE(0x80)) == 0;
+}
+
+size_t visible_ascii_run(struct slice s, bool *is_visible) {
+	uint64_t all = 0, seen = 0;
+	size_t i = 0;
+
+	for (; s.len - i >= WORD_BYTES && read_ascii(s.ptr + i, &seen); i += WORD_BYTES)
+		all = seen;
+	/* The rest, with some of what has been seen. */
+	if (i > 0 && s.len - i < WORD_BYTES && read_ascii(s.ptr + s.len - WORD_BYTES, &seen)) {
+		all = seen;
+		i = s.len;
+	}
+	*is_visible = *is_visible || all != 0;
+	return i;
+}
+
 uint32_t visible_next(struct slice *s) {
 	uint32_t c = s->ptr[0];
 	size_t more = c < 0x80 ? 0 : c < 0xE0 ? 1 : c < 0xF0 ? 2 : 3;
@@ -36,12 +64,20 @@ bool visible_is_blank(uint32_t c) {
 bool visible_is_plain(struct slice s, size_t *characters) {
 	bool is_visible = false;
 
-	for (*characters = 0; s.len > 0; (*characters)++) {
-		uint32_t c = visible_next(&s);
+	*characters = 0;
+	while (s.len > 0) {
+		size_t run = visible_ascii_run(s, &is_visible);
+		uint32_t c;
 
+		*characters += run;
+		s = slice_skip(s, run);
+		if (s.len == 0)
+			break;
+		c = visible_next(&s);
 		if (visible_is_control(c) || visible_is_format_control(c))
 			return false;
 		is_visible = is_visible || !visible_is_blank(c);
+		(*characters)++;
 	}
 	return is_visible;
 }

@@ -11,6 +11,9 @@
 
 #define VISIBLE_BAD_CHARACTER UINT32_MAX
 
+/* How many bytes at the front are surely characters from 0x20 to 0x7E, looking at eight at a time: it may stop before the first other
+ * one. *is_visible becomes true when one of them is no blank. */
+size_t visible_ascii_run(struct slice s, bool *is_visible);
 /* Cuts one character off the front of a text that is not empty. The texts come from parsers that have checked their UTF-8; a broken
  * one is bad, not fatal. */
 uint32_t visible_next(struct slice *s);

@@ -46,12 +46,19 @@ bool chat_check_text(struct slice s) {
 
 	if (s.len > CHAT_TEXT_MAX * 4)
 		return false;
-	for (; s.len > 0; characters++) {
-		uint32_t c = visible_next(&s);
+	while (s.len > 0) {
+		size_t run = visible_ascii_run(s, &is_visible);
+		uint32_t c;
 
+		characters += run;
+		s = slice_skip(s, run);
+		if (s.len == 0)
+			break;
+		c = visible_next(&s);
 		if (visible_is_control(c) && c != '\t' && c != '\n')
 			return false;
 		is_visible = is_visible || !visible_is_blank(c);
+		characters++;
 	}
 	return is_visible && characters <= CHAT_TEXT_MAX;
 }

@@ -1,9 +1,7 @@
 /* json_write - JSON text, appended to a buffer */
 #include "server/proto/json_write.h"
 
-static bool needs_escape(uint8_t c) {
-	return c < 0x20 || c == '"' || c == '\\';
-}
+#include "server/proto/json_scan.h"
 
 static void write_escape(struct buf *b, uint8_t c) {
 	static const char hex[] = "0123456789abcdef";
@@ -39,18 +37,16 @@ static void write_escape(struct buf *b, uint8_t c) {
 }
 
 void json_write_escaped(struct buf *b, struct slice text) {
-	size_t start = 0, i;
-
 	/* Nearly all text needs no escape at all and goes in one piece. */
-	for (i = 0; i < text.len; i++) {
-		if (!needs_escape(text.ptr[i]))
-			continue;
-		buf_add(b, slice_of(text.ptr + start, i - start));
-		write_escape(b, text.ptr[i]);
-		start = i + 1;
+	while (text.len > 0) {
+		size_t plain = json_plain_len(text);
+
+		buf_add(b, slice_of(text.ptr, plain));
+		if (plain == text.len)
+			break;
+		write_escape(b, text.ptr[plain]);
+		text = slice_skip(text, plain + 1);
 	}
-	if (start < text.len)
-		buf_add(b, slice_skip(text, start));
 }
 
 void json_write_text(struct buf *b, struct slice text) {
@@ -59,19 +55,26 @@ void json_write_text(struct buf *b, struct slice text) {
 	buf_add_u8(b, '"');
 }
 
-static void write_name(struct buf *b, const char *name) {
-	buf_add_text(b, ",\"");
-	buf_add_text(b, name);
-	buf_add_text(b, "\":");
+/* And makes room for so much more behind it. */
+static void write_name(struct buf *b, const char *name, size_t room) {
+	size_t len = strlen(name);
+	uint8_t *at = buf_reserve(b, len + 4 + room);
+
+	if (at == NULL)
+		return;
+	memcpy(at, ",\"", 2);
+	memcpy(at + 2, name, len);
+	memcpy(at + 2 + len, "\":", 2);
+	b->len += len + 4;
 }
 
 void json_write_member_text(struct buf *b, const char *name, struct slice text) {
-	write_name(b, name);
+	write_name(b, name, text.len + 2);
 	json_write_text(b, text);
 }
 
 void json_write_member_u64(struct buf *b, const char *name, uint64_t value) {
-	write_name(b, name);
+	write_name(b, name, 20);
 	buf_add_u64_text(b, value);
 }
 
@@ -88,11 +91,11 @@ void json_write_member_seconds(struct buf *b, const char *name, uint64_t ms) {
 }
 
 void json_write_member_bool(struct buf *b, const char *name, bool value) {
-	write_name(b, name);
+	write_name(b, name, 5);
 	buf_add_text(b, value ? "true" : "false");
 }
 
 void json_write_member_raw(struct buf *b, const char *name, struct slice value) {
-	write_name(b, name);
+	write_name(b, name, value.len);
 	buf_add(b, value);
 }

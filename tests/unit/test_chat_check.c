@@ -2,6 +2,7 @@
 #include <check.h>
 
 #include "common/base/mem.h"
+#include "common/base/visible.h"
 #include "server/proto/chat_check.h"
 
 enum { USER = 1, NAME = 2, ROOM = 4, CHANNEL = 8, TEXT = 16 };
@@ -84,6 +85,47 @@ START_TEST(has_limits) {
 }
 END_TEST
 
+static bool is_right(struct slice s, uint8_t other, uint8_t c) {
+	bool is_shown = c > ' ' && c < 0x7f, is_control = !is_shown && c != ' ', is_visible = is_shown || (other != ' ' && s.len > 1);
+	size_t characters;
+
+	if (visible_is_plain(s, &characters) != (is_visible && !is_control) || (!is_control && characters != s.len))
+		return false;
+	return chat_check_text(s) == (is_visible && (!is_control || c == '\t' || c == '\n'));
+}
+
+/* Many characters of ASCII are looked at together: each one at each place among others. */
+START_TEST(sees_each_character) {
+	for (size_t len = 1; len <= 40; len++) {
+		uint8_t *text = mem_alloc(len);
+		bool is_all_right = true;
+
+		for (unsigned i = 0; i < 2 * len * 128; i++) {
+			size_t at = i / 256;
+			uint8_t other = i % 2 == 0 ? ' ' : 'x', c = (uint8_t)(i / 2 % 128);
+
+			memset(text, other, len);
+			text[at] = c;
+			is_all_right = is_all_right && is_right(slice_of(text, len), other, c);
+		}
+		ck_assert(is_all_right);
+		mem_free(text);
+	}
+}
+END_TEST
+
+START_TEST(counts_mixed_characters) {
+	size_t characters;
+
+	ck_assert(visible_is_plain(slice_text("Gr\xc3\xbc\xc3\x9f" "e aus K\xc3\xb6ln und anderswo \xf0\x9f\x98\x80!"), &characters));
+	ck_assert_uint_eq(characters, 30);
+	ck_assert(!visible_is_plain(slice_text("        \xc2\xa0        "), &characters));
+	ck_assert(visible_is_plain(slice_text("        \xc2\xa0       x"), &characters));
+	ck_assert_uint_eq(characters, 17);
+	ck_assert(!visible_is_plain(slice_text("a name with a \xe2\x80\xae turn in it"), &characters));
+}
+END_TEST
+
 START_TEST(knows_secrets_and_epochs) {
 	ck_assert(chat_check_resume(slice_text("abcdefghijklmnopqrst-_")));
 	ck_assert(!chat_check_resume(slice_text("abcdefghijklmnopqrst-")));
@@ -107,6 +149,8 @@ Suite *suite_chat_check(void) {
 
 	tcase_add_loop_test(t, takes_what_is_plain, 0, (int)ARRAY_LEN(cases));
 	tcase_add_test(t, has_limits);
+	tcase_add_test(t, sees_each_character);
+	tcase_add_test(t, counts_mixed_characters);
 	tcase_add_test(t, knows_secrets_and_epochs);
 	suite_add_tcase(s, t);
 	return s;
