@@ -138,17 +138,18 @@ void conn_refuse(struct conn *c, unsigned status, const char *sentence, const ch
 	conn_http_refuse(c, CLOSE_http_refused, status, sentence, extra_headers);
 }
 
-void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms) {
-	uint8_t dice;
+void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms, bool is_turn) {
+	uint8_t dice = 0;
 
-	random_bytes(&dice, sizeof(dice));
+	if (!is_turn)
+		random_bytes(&dice, sizeof(dice));
 	snprintf(out, CONN_RETRY_AFTER_MAX, "Retry-After: %" PRIu64 "\r\n", (wait_ms + 999) / 1000 + dice % RETRY_SPREAD_S);
 }
 
 static void refuse_for_now(struct conn *c, enum close_reason reason, const char *sentence) {
 	char header[CONN_RETRY_AFTER_MAX];
 
-	conn_retry_after(header, ANEW_MS);
+	conn_retry_after(header, ANEW_MS, false);
 	conn_http_refuse(c, reason, 503, sentence, header);
 }
 

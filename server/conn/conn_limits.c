@@ -123,10 +123,10 @@ void conn_limits_note(struct conn *c, enum conn_limit why) {
 	    LF_TEXT("audit", "refusal"));
 }
 
-static void refuse(struct conn *c, enum conn_limit why, uint64_t wait_ms) {
+static void refuse(struct conn *c, enum conn_limit why, uint64_t wait_ms, bool is_turn) {
 	char header[CONN_RETRY_AFTER_MAX];
 
-	conn_retry_after(header, wait_ms);
+	conn_retry_after(header, wait_ms, is_turn);
 	conn_http_refuse(c, CLOSE_limit_reached, refusals[why].status, refusals[why].sentence, header);
 }
 
@@ -143,7 +143,7 @@ void conn_limits_turn_away(struct conn *c, enum conn_limit why, uint64_t wait_ms
 	}
 	c->is_turned_away = true;
 	c->cs->turned_away++;
-	refuse(c, why, wait_ms);
+	refuse(c, why, wait_ms, false);
 }
 
 /* --- requests and upgrades --- */
@@ -156,7 +156,7 @@ bool conn_limits_request(struct conn *c) {
 	if (limits_take(l, c->address_limit, LIMIT_BYTES, LIMIT_REQUEST_BYTES, now_ms(c), &wait_ms) == LIMIT_OK)
 		return true;
 	conn_limits_note(c, CONN_LIMIT_REQUESTS);
-	refuse(c, CONN_LIMIT_REQUESTS, wait_ms);
+	refuse(c, CONN_LIMIT_REQUESTS, wait_ms, false);
 	return false;
 }
 
@@ -169,7 +169,7 @@ bool conn_admit_upgrade(struct conn *c, enum limit_asker asker) {
 	if (why == CONN_LIMIT_NONE)
 		return true;
 	conn_limits_note(c, why);
-	refuse(c, why, wait_ms);
+	refuse(c, why, wait_ms, why == CONN_LIMIT_HANDSHAKES && asker != LIMIT_ASKER_DEAF);
 	return false;
 }
 
@@ -186,7 +186,7 @@ bool conn_admit_user(struct conn *c) {
 	if (!c->is_limited || c->grant == NULL || hold_user(c, grant_user(c->grant)))
 		return true;
 	conn_limits_note(c, CONN_LIMIT_USER);
-	refuse(c, CONN_LIMIT_USER, FULL_WAIT_MS);
+	refuse(c, CONN_LIMIT_USER, FULL_WAIT_MS, false);
 	return false;
 }
 

@@ -248,8 +248,8 @@ void conn_unpause(struct conn *c);
 size_t conn_http_room(const struct conn *c);
 /* A refusal with a reason of its own. */
 void conn_http_refuse(struct conn *c, enum close_reason reason, unsigned status, const char *sentence, const char *extra_headers);
-/* Rounded up to seconds, and spread, so that they do not all come back at once. */
-void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms);
+/* Rounded up to seconds, and, unless the time is its own turn, spread, so that they do not all come back at once. */
+void conn_retry_after(char out[CONN_RETRY_AFTER_MAX], uint64_t wait_ms, bool is_turn);
 /* Changes the bytes when they turn out to be frames. */
 void conn_http_input(struct conn *c, struct slice fresh);
 bool conn_http_is_idle(const struct conn *c);

@@ -303,8 +303,9 @@ class Client {
 			if (answer.status === 403)
 				return this.#end('removed', { code: 403, message })
 			this.#emit('refused', { status: answer.status, message })
+			// Each is told another time, in whole seconds.
 			if (seconds > 0 && this.#why === why)
-				this.#wait(seconds * 1000 * (1 + Math.random() / 2), {})
+				this.#wait((seconds + Math.random()) * 1000, {})
 		} catch {
 			// Nobody there at all: there is no sentence to show.
 		} finally {

@@ -371,8 +371,11 @@ limited('WebSockets of all clients: a herd is spread out', { handshakes_per_seco
 
 	assert.ok(early.length >= 20 && early.length < 40, `${early.length} refused`)
 	assert.ok(early.every(({ error }) => error === 'too many WebSockets are being opened at the moment'))
-	// Each has a turn of its own, a second after the one before.
-	assert.ok(waits.every((wait) => wait >= 1 && wait <= early.length + 7) && Math.max(...waits) > 15, waits.join())
+	// Time goes on meanwhile; and the row is 30 seconds long.
+	const turns = waits.filter((wait) => wait <= 30)
+
+	assert.ok(new Set(turns).size > turns.length - 5, waits.join())
+	assert.ok(waits.every((wait) => wait >= 1 && wait <= early.length + 2) && Math.max(...waits) > 15, waits.join())
 	assert.equal((await counters(herold)).limited_handshakes, early.length)
 	// A browser's page does not see what its WebSocket was refused with; but what its plain GET is.
 	const unseen = await Promise.all(Array.from({ length: 20 }, (_, i) => upgrade(herold, `203.0.113.${i}`, { headers: { Origin: 'http://localhost' } })))

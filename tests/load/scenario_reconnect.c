@@ -28,7 +28,7 @@ static void come_back_later(struct load *l, struct client *c) {
 	uint64_t ns = random_up_to((most_ms < BACKOFF_MOST_MS ? most_ms : BACKOFF_MOST_MS) * MILLISECOND_NS);
 
 	if (retry_ms > 0)
-		ns = (retry_ms + random_up_to(retry_ms / 2)) * MILLISECOND_NS;
+		ns = (retry_ms + random_up_to(1000)) * MILLISECOND_NS;
 	l->clients.retry_after = 0;
 	c->number++;
 	waiting_add(&storm.waiting, now_ns() + ns, client_index(&l->clients, c));
