@@ -1,6 +1,8 @@
 /* wire - taking messages apart and putting them together, field by field */
 #include "common/base/wire.h"
 
+#include <endian.h>
+
 struct slice wire_get_fixed(struct wire_reader *r, size_t len) {
 	struct slice field;
 
@@ -15,29 +17,43 @@ struct slice wire_get_fixed(struct wire_reader *r, size_t len) {
 	return field;
 }
 
-static uint64_t get_number(struct wire_reader *r, size_t bytes) {
-	struct slice field = wire_get_fixed(r, bytes);
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < field.len; i++)
-		v = v << 8 | field.ptr[i];
-	return v;
+/* The next bytes, or zeros. */
+static inline void get_bytes(struct wire_reader *r, void *out, size_t bytes) {
+	r->failed = r->failed || bytes > r->rest.len;
+	if (r->failed) {
+		memset(out, 0, bytes);
+		return;
+	}
+	memcpy(out, r->rest.ptr, bytes);
+	r->rest = slice_skip(r->rest, bytes);
 }
 
 uint8_t wire_get_u8(struct wire_reader *r) {
-	return (uint8_t)get_number(r, 1);
+	uint8_t v;
+
+	get_bytes(r, &v, sizeof(v));
+	return v;
 }
 
 uint16_t wire_get_u16(struct wire_reader *r) {
-	return (uint16_t)get_number(r, 2);
+	uint16_t v;
+
+	get_bytes(r, &v, sizeof(v));
+	return be16toh(v);
 }
 
 uint32_t wire_get_u32(struct wire_reader *r) {
-	return (uint32_t)get_number(r, 4);
+	uint32_t v;
+
+	get_bytes(r, &v, sizeof(v));
+	return be32toh(v);
 }
 
 uint64_t wire_get_u64(struct wire_reader *r) {
-	return get_number(r, 8);
+	uint64_t v;
+
+	get_bytes(r, &v, sizeof(v));
+	return be64toh(v);
 }
 
 struct slice wire_get_str8(struct wire_reader *r) {

@@ -1,6 +1,8 @@
 /* ipc_msg - sizes, bytes and names of the link's messages, all made from ipc_msg.tbl */
 #include "common/ipc/ipc_msg.h"
 
+#include <endian.h>
+
 #include "common/base/buf.h"
 
 static const char *const type_names[IPC_TYPE_COUNT] = {
@@ -51,11 +53,11 @@ struct bulk {
 	}
 #include "common/ipc/ipc_msg.tbl"
 
-static uint8_t *put_number(uint8_t *at, uint64_t value, unsigned bytes) {
-	for (unsigned i = bytes; i > 0; i--) {
-		at[i - 1] = (uint8_t)value;
-		value >>= 8;
-	}
+/* Inline, so that the number of bytes is known: 1 to 8. */
+static inline uint8_t *put_number(uint8_t *at, uint64_t value, unsigned bytes) {
+	uint64_t big = htobe64(value << (64 - 8 * bytes));
+
+	memcpy(at, &big, bytes);
 	return at + bytes;
 }
 

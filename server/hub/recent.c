@@ -42,7 +42,7 @@ static struct recent_entry *recent_take_entry(struct recent *r) {
 bool recent_is_repeated(struct recent *r, struct slice channel, struct slice epoch, const uint8_t key[IPC_KEY_BYTES],
     uint64_t now_ms) {
 	static const uint8_t no_key[IPC_KEY_BYTES];
-	uint64_t channel_hash = htab_hash(channel), epoch_hash = htab_hash(epoch);
+	uint64_t channel_hash, epoch_hash, hash;
 	uint8_t id[RECENT_ID_BYTES];
 	struct htab_node *node;
 	struct recent_entry *e;
@@ -50,16 +50,19 @@ bool recent_is_repeated(struct recent *r, struct slice channel, struct slice epo
 
 	if (memcmp(key, no_key, sizeof(no_key)) == 0)
 		return false;
+	channel_hash = htab_hash(channel);
+	epoch_hash = htab_hash(epoch);
 	memcpy(id, key, IPC_KEY_BYTES);
 	memcpy(id + IPC_KEY_BYTES, &channel_hash, sizeof(channel_hash));
-	node = htab_find(&r->table, slice_of(id, sizeof(id)));
+	hash = htab_hash(slice_of(id, sizeof(id)));
+	node = htab_find_hashed(&r->table, hash, slice_of(id, sizeof(id)));
 	if (node != NULL) {
 		e = htab_entry(node, struct recent_entry, node);
 		is_repeated = e->epoch_hash != epoch_hash && now_ms - e->at_ms < RECENT_MS;
 	} else {
 		e = recent_take_entry(r);
 		memcpy(e->id, id, sizeof(id));
-		htab_add(&r->table, &e->node);
+		htab_add_hashed(&r->table, &e->node, hash);
 	}
 	/* A repeat is known by its new epoch from now on; its time stays the first one's place in the ring. */
 	e->epoch_hash = epoch_hash;

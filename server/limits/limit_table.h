@@ -44,6 +44,7 @@ struct limit_common {
 	_Atomic uint64_t row;				/* gcra, too: of those who were refused one */
 	_Atomic uint64_t curious;			/* and of those who only ask whether they could have one */
 	_Alignas(64) _Atomic uint64_t uncounted;
+	_Atomic uint64_t sanctions;			/* ever said: with none, nobody is looked for */
 };
 
 /* A process's view. */

@@ -276,6 +276,7 @@ bool limits_sanction(struct limits *l, struct slice user, enum limit_sanction wh
 
 	if (at == LIMIT_TABLE_NONE)
 		return false;
+	atomic_fetch_add(&l->table.common->sanctions, 1);
 	say(limit_table_sanction(&l->table, at, what), until_s, stamp_ds);
 	limit_table_unpin(&l->table);
 	return true;
@@ -288,9 +289,13 @@ static uint32_t in_force(uint64_t word, uint64_t now_s) {
 }
 
 uint32_t limits_sanction_of(const struct limits *l, struct slice user, enum limit_sanction what, uint64_t now_s) {
-	uint64_t hash = hash_user(l, user), word;
-	uint32_t at = limit_table_find(&l->table, hash);
+	uint64_t hash, word;
+	uint32_t at;
 
+	if (atomic_load(&l->table.common->sanctions) == 0)
+		return 0;
+	hash = hash_user(l, user);
+	at = limit_table_find(&l->table, hash);
 	if (at == LIMIT_TABLE_NONE)
 		return 0;
 	word = atomic_load(limit_table_sanction(&l->table, at, what));

@@ -37,20 +37,29 @@ size_t json_plain_len_portable(struct slice s) {
 
 #if defined(__x86_64__)
 
-size_t json_plain_len(struct slice s) {
+/* A bit for each of 16 bytes that is not plain. */
+static inline unsigned not_plain(const uint8_t *ptr) {
 	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
-	size_t i = 0;
+	__m128i bytes = _mm_loadu_si128((const void *)ptr);
+	__m128i found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+	    _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
 
-	for (; s.len - i >= 16; i += 16) {
-		__m128i bytes = _mm_loadu_si128((const void *)(s.ptr + i));
-		__m128i found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-		    _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes));
-		unsigned mask = (unsigned)_mm_movemask_epi8(found);
+	return (unsigned)_mm_movemask_epi8(found);
+}
 
+size_t json_plain_len(struct slice s) {
+	unsigned mask;
+
+	if (s.len < 16)
+		return json_plain_len_portable(s);
+	for (size_t i = 0; s.len - i >= 16; i += 16) {
+		mask = not_plain(s.ptr + i);
 		if (mask != 0)
 			return i + (size_t)__builtin_ctz(mask);
 	}
-	return plain_run(s, i);
+	/* The rest, with some of what is known to be plain. */
+	mask = not_plain(s.ptr + s.len - 16);
+	return mask != 0 ? s.len - 16 + (size_t)__builtin_ctz(mask) : s.len;
 }
 
 #else
