@@ -6,9 +6,8 @@ import { LOAD, endServer, family, grouped, heroldArgs, later, options, say, star
 import { isInNamespace, netstat, refuseUnlessPossible, runInNamespace, setUpNamespace, workersFor } from './namespace.mjs';
 
 const CUT = Math.min(Number(options.connections), 100000), STAYING = 2000, ROOMS = Math.ceil((CUT + STAYING) / 10);
-// Beside as many workers as the files of a process ask for: nothing, and what a host whose clients are all to be back within 20 seconds sets. Whose room
-// is empty for longer than the grace, and has no history, finds a new one there and is told that it is not recovered.
-const SETTINGS = [[], ['handshakes_per_second=10000', 'leave_grace_seconds=30']];
+// Beside as many workers as the files of a process ask for: nothing, and what a host sets whose clients are cut off in crowds by something else than Herold.
+const SETTINGS = [[], ['leave_grace_seconds=30']];
 // So many clients share one at most, so that the limits of an address are none of them.
 const ADDRESSES = 20000;
 const SECONDS = 45;
@@ -21,9 +20,7 @@ async function round(settings) {
 	// Opened at a pace that is let in.
 	const args = ['reconnect', `ws://127.0.0.1:${server.port}`, `--connections=${CUT + STAYING}`, `--cut=${CUT}`, `--rooms=${ROOMS}`, '--publishers=200', '--rate=100',
 		`--seconds=${SECONDS}`, '--warmup-ms=5000', '--at-once=512', '--connect-rate=4500', '--backoff-ms=500', `--source=127.1.0.0,${ADDRESSES}`,
-		`--pids=${family(server.child.pid).join()}`, '--json', `--lost-ok=${CUT}`,
-		// With default options some are told so: see above.
-		...(settings.length === 0 ? [`--reset-ok=${CUT}`] : [])];
+		`--pids=${family(server.child.pid).join()}`, '--json', `--lost-ok=${CUT}`];
 	let r;
 
 	try {
