@@ -324,15 +324,14 @@ static bool read_members(struct reader *r, struct asked *a) {
 }
 
 enum json_kind json_read(struct slice text, const struct slice *names, size_t count, struct json_value *values) {
-	struct reader r = { text.ptr, text.ptr + text.len, false };
+	/* Nothing may be added to the NULL of an empty slice. */
+	struct reader r = { text.ptr, text.len > 0 ? text.ptr + text.len : text.ptr, false };
 	struct asked asked = { names, count, values, { SLICE_EMPTY, JSON_KIND_NONE, false } };
 	struct json_value whole = { SLICE_EMPTY, JSON_KIND_OBJECT, false };
 	bool is_read;
 
 	for (size_t i = 0; i < count; i++)
 		values[i] = (struct json_value){ SLICE_EMPTY, JSON_KIND_NONE, false };
-	if (text.len == 0)
-		return JSON_KIND_NONE;
 	is_read = peek(&r) == '{' ? read_members(&r, &asked) : read_value(&r, JSON_DEPTH_MAX, &whole);
 	if (!is_read)
 		return r.is_too_deep ? JSON_KIND_TOO_DEEP : JSON_KIND_NONE;

@@ -156,6 +156,14 @@ static const struct {
 	{ "{\"type\":\"publish\",\"data\":\"\\ud834\\udd1e\\u00e4\\u20AC\\n \\/\",\"a\":{\"b\":[1,2,{\"c\":null}]}}", "\"\\ud834\\udd1e\\u00e4\\u20AC\\n \\/\"" },
 };
 
+START_TEST(reads_nothing) {
+	struct json_value data = { SLICE_EMPTY, JSON_KIND_TEXT, true };
+
+	ck_assert_int_eq(json_read(SLICE_EMPTY, &data_name, 1, &data), JSON_KIND_NONE);
+	ck_assert_int_eq(data.kind, JSON_KIND_NONE);
+}
+END_TEST
+
 START_TEST(finds_the_member) {
 	struct slice text = slice_text(members[_i].text);
 	struct json_value value;
@@ -379,6 +387,7 @@ Suite *suite_json_read(void) {
 	TCase *t = tcase_create("json_read");
 
 	tcase_add_loop_test(t, knows_what_is_json, 0, (int)ARRAY_LEN(texts));
+	tcase_add_test(t, reads_nothing);
 	tcase_add_loop_test(t, finds_the_member, 0, (int)ARRAY_LEN(members));
 	tcase_add_loop_test(t, stops_at_the_end, 0, (int)ARRAY_LEN(members));
 	tcase_add_loop_test(t, agrees_with_jansson, 0, (int)ARRAY_LEN(members));
