@@ -66,7 +66,6 @@ function split({ objects }) {
 		ours: [...objects].reduce((sum, [name, cost]) => sum + (OWN.test(name ?? '') ? cost : 0), 0),
 		libc: of((name) => /^libc[.-]|^ld-/.test(name)),
 		libevent: of((name) => name.startsWith('libevent')),
-		jansson: of((name) => name.startsWith('libjansson')),
 		libcrypto: of((name) => name.startsWith('libcrypto')),
 	};
 }
@@ -88,7 +87,7 @@ async function connects(port, count) {
 export async function instructions() {
 	const folder = path.join(BUILD, 'callgrind');
 	const server = await heroldInCallgrind(folder);
-	const widths = [40, 10, 10, 10, 10, 10, 10, 11];
+	const widths = [40, 10, 10, 10, 10, 10, 11];
 	const profiles = [];
 	const count = async (title, processes, per, work) => {
 		for (const which of processes)
@@ -112,7 +111,7 @@ export async function instructions() {
 
 	say();
 	say('Instructions in user space, by the library that they are in');
-	line(['', 'process', 'all', 'ours', 'libc', 'libevent', 'jansson', 'libcrypto'], widths);
+	line(['', 'process', 'all', 'ours', 'libc', 'libevent', 'libcrypto'], widths);
 	await exchanged('echo of 64 bytes, 64 connections', 'echo', 64, 100, 1, 64);
 	await exchanged('delivery, 1,000 subscribers, 16 at once', 'broadcast', 1000, 20, 16, 1000);
 	await exchanged('delivery, 1,000 subscribers, 1 at once', 'broadcast', 1000, 20, 1, 1000);
