@@ -192,7 +192,7 @@ static void choose_path(struct slice path) {
 }
 
 static bool is_json(struct slice s) {
-	return json_read(s, NULL, 0, NULL) > JSON_KIND_TOO_DEEP;
+	return utf8_is_valid(s) && json_read(s, NULL, 0, NULL) > JSON_KIND_TOO_DEEP;
 }
 
 static void add_member(struct slice rest) {
