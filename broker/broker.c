@@ -300,4 +300,5 @@ void broker_turn_end(struct broker *b) {
 			evloop_do_not_wait(b->loop);
 	}
 	stat_set(STAT_link_queue_bytes, queued);
+	stat_set(STAT_allocated_bytes, mem_in_use());
 }

@@ -83,6 +83,7 @@ static void add_process(json_t *status, const struct stats_block *b, uint64_t wa
 		json_array_append_new(json_object_get(status, "workers"), p);
 		break;
 	case PROCESS_BROKER:
+		set_stat(p, b, "allocated_bytes", STAT_allocated_bytes);
 		set_stat(p, b, "channels", STAT_channels);
 		set_stat(p, b, "users", STAT_users);
 		set_stat(p, b, "members", STAT_channel_members);

@@ -1,7 +1,7 @@
 // memory - what 100,000 connections cost, and that it goes back when they have left
 import fs from 'node:fs';
 
-import { LOAD, endServer, family, grouped, later, row, say, start, startHeroldAnywhere, stop, tail } from './harness.mjs';
+import { LOAD, counters, endServer, family, grouped, later, row, say, start, startHeroldAnywhere, stop, tail } from './harness.mjs';
 
 const COUNT = 100000;
 const WORKERS = 8;
@@ -14,11 +14,12 @@ const GONE_SECONDS = 20;
 const KINDS = [
 	['idle on /echo after 100 KB', () => ['--bytes=102400']],
 	['users of the chat, rooms of 100', (count) => ['--chat', `--rooms=${count / 100}`]],
+	['users of the chat, rooms of 10', (count) => ['--chat', `--rooms=${count / 10}`]],
 ];
 
-/** PSS of all processes in bytes, and the broker's part of it. */
-function weigh(server) {
-	const weight = { all: 0, broker: 0 };
+/** PSS of all processes in bytes, and the broker's part of it; and what they have in use of malloc's, which no page rounds up. */
+async function weigh(server) {
+	const weight = { all: 0, broker: 0, used: (await counters(server)).allocated_bytes };
 
 	for (const pid of family(server.child.pid)) {
 		const bytes = Number(/^Pss:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]) * 1024;
@@ -42,7 +43,7 @@ async function crowd(server, count, args) {
 	if (!isReady)
 		stop(`the connections could not be made\n${tail(server.log)}`);
 	await later(1000);
-	const weight = weigh(server);
+	const weight = await weigh(server);
 
 	child.stdin.end();
 	if (await ended !== 0)
@@ -53,17 +54,17 @@ async function crowd(server, count, args) {
 export async function memory() {
 	say();
 	say(`Server memory (PSS of all processes) for each of ${grouped(COUNT)} connections, ${WORKERS} workers`);
-	row('', 'bytes', 'workers', 'broker', 'MiB once');
+	row('', 'bytes', 'workers', 'broker', 'in use', 'MiB once');
 	for (const [name, args] of KINDS) {
 		const server = await startServer();
-		const start = weigh(server);
+		const start = await weigh(server);
 
 		await crowd(server, FIRST, args);
 		await later(GONE_SECONDS * 1000);
-		const before = weigh(server), peak = await crowd(server, COUNT, args);
+		const before = await weigh(server), peak = await crowd(server, COUNT, args);
 		const all = (peak.all - before.all) / COUNT, broker = (peak.broker - before.broker) / COUNT;
 
-		row(name, grouped(all), grouped(all - broker), grouped(broker), ((before.all - start.all) / MIB).toFixed(1));
+		row(name, grouped(all), grouped(all - broker), grouped(broker), grouped((peak.used - before.used) / COUNT), ((before.all - start.all) / MIB).toFixed(1));
 		await endServer(server);
 	}
 }
@@ -74,12 +75,12 @@ export async function wave() {
 	row('', 'before', 'at the peak', 'after', 'at the peak', 'after');
 	for (const [name, args] of KINDS) {
 		const server = await startServer();
-		const weights = [weigh(server).all];
+		const weights = [(await weigh(server)).all];
 
 		for (let i = 0; i < 2; i++) {
 			weights.push((await crowd(server, COUNT, args)).all);
 			await later(GONE_SECONDS * 1000);
-			weights.push(weigh(server).all);
+			weights.push((await weigh(server)).all);
 		}
 		row(name, ...weights.map((bytes) => (bytes / MIB).toFixed(1)));
 		await endServer(server);
