@@ -20,11 +20,11 @@ struct router {
 	struct rcbuf *state;	/* owned; what the admin process knows of the engine, encoded; NULL before the first */
 };
 
-/* A channel that somebody wants. */
+/* A channel that somebody wants. In many small rooms it counts what each of their links takes, so these are a row of pointers. */
 struct route {
 	struct htab_node node;
-	struct list interests;	/* never empty between messages */
-	uint32_t count;
+	struct routed_link **links;	/* owned; those who want it, never none between messages */
+	uint16_t count, room;		/* of `links` */
 	uint8_t name_len;
 	uint8_t name[];
 };
@@ -35,14 +35,9 @@ struct routed_link {
 	struct htab_node node;
 	uint64_t id;
 	struct link *link;	/* borrowed */
-	struct list interests;
 };
 
-struct interest {
-	struct list in_route, in_link;
-	struct route *route;
-	struct routed_link *link;
-};
+enum { ROUTE_ROOM_FIRST = 3 };	/* the least that malloc gives */
 
 static struct slice route_key(const struct htab_node *node) {
 	const struct route *route = htab_entry(node, struct route, node);
@@ -75,12 +70,12 @@ static void send_to_interested(const struct route *route, enum ipc_type type, co
 	if (route == NULL)
 		return;
 	if (route->count == 1) {
-		link_send(list_entry(route->interests.next, struct interest, in_route)->link->link, type, message);
+		link_send(route->links[0]->link, type, message);
 		return;
 	}
 	encoded = ipc_encode_shared(type, message);
-	list_for_each(it, &route->interests) {
-		struct link *l = list_entry(it, struct interest, in_route)->link->link;
+	for (size_t i = 0; i < route->count; i++) {
+		struct link *l = route->links[i]->link;
 
 		/* Without the memory for it the link is as good as full: it has to ask again. */
 		if (encoded.head != NULL)
@@ -253,48 +248,55 @@ static struct route *route_find_or_new(struct router *r, struct slice channel) {
 	route = mem_zalloc(sizeof(*route) + channel.len);
 	memcpy(route->name, channel.ptr, channel.len);
 	route->name_len = (uint8_t)channel.len;
-	list_init(&route->interests);
 	htab_add(&r->routes, &route->node);
 	r->ops->subscribe(r->engine, channel, route);
 	return route;
 }
 
-/* A route has an interest per process at most. */
-static struct interest *interest_find(const struct route *route, const struct routed_link *link) {
-	list_for_each(it, &route->interests) {
-		struct interest *i = list_entry(it, struct interest, in_route);
+/* A route has a link of each process at most. Where it stands, or route->count. */
+static uint16_t interest_find(const struct route *route, const struct routed_link *link) {
+	uint16_t i = 0;
 
-		if (i->link == link)
-			return i;
-	}
-	return NULL;
+	while (i < route->count && route->links[i] != link)
+		i++;
+	return i;
 }
 
 static void interest_add(struct router *r, struct routed_link *link, struct slice channel) {
 	struct route *route = route_find_or_new(r, channel);
-	struct interest *i;
 
-	if (interest_find(route, link) != NULL)
+	if (interest_find(route, link) < route->count)
 		return;
-	i = mem_alloc(sizeof(*i));
-	i->route = route;
-	i->link = link;
-	list_add_tail(&route->interests, &i->in_route);
-	list_add_tail(&link->interests, &i->in_link);
-	route->count++;
+	if (route->count == route->room) {
+		BUG_ON(route->room > UINT16_MAX / 2);
+		route->room = route->room == 0 ? ROUTE_ROOM_FIRST : (uint16_t)(2 * route->room + 1);
+		route->links = mem_realloc(route->links, route->room * sizeof(route->links[0]));
+	}
+	route->links[route->count++] = link;
 }
 
-static void interest_remove(struct router *r, struct interest *i) {
-	struct route *route = i->route;
-
-	list_remove(&i->in_route);
-	list_remove(&i->in_link);
-	mem_free(i);
-	if (--route->count > 0)
+static void interest_remove(struct router *r, struct route *route, uint16_t i) {
+	memmove(&route->links[i], &route->links[i + 1], (size_t)(--route->count - i) * sizeof(route->links[0]));
+	if (route->count > 0)
 		return;
 	r->ops->unsubscribe(r->engine, slice_of(route->name, route->name_len));
 	htab_remove(&r->routes, &route->node);
+	mem_free(route->links);
 	mem_free(route);
+}
+
+/* Links go rarely, and their members are looked for in the same way: no lists are kept for it. */
+static void interests_remove(struct router *r, const struct routed_link *link) {
+	struct htab_node *node = htab_next(&r->routes, NULL);
+
+	while (node != NULL) {
+		struct route *route = htab_entry(node, struct route, node);
+		uint16_t i = interest_find(route, link);
+
+		node = htab_next(&r->routes, node);
+		if (i < route->count)
+			interest_remove(r, route, i);
+	}
 }
 
 void router_add_link(struct router *r, struct link *l) {
@@ -302,7 +304,6 @@ void router_add_link(struct router *r, struct link *l) {
 
 	link->id = link_id(l);
 	link->link = l;
-	list_init(&link->interests);
 	htab_add(&r->links, &link->node);
 }
 
@@ -310,8 +311,7 @@ void router_remove_link(struct router *r, struct link *l) {
 	struct routed_link *link = link_find(r, link_id(l));
 
 	BUG_ON(link == NULL);
-	while (!list_is_empty(&link->interests))
-		interest_remove(r, list_entry(link->interests.next, struct interest, in_link));
+	interests_remove(r, link);
 	htab_remove(&r->links, &link->node);
 	mem_free(link);
 	inspections_forget(&r->inspections, link_id(l));
@@ -328,10 +328,10 @@ static void do_subscribe(struct router *r, struct link *l, const union ipc_any *
 
 static void do_unsubscribe(struct router *r, struct link *l, const union ipc_any *m) {
 	struct route *route = route_find(r, m->unsubscribe.channel);
-	struct interest *i = route != NULL ? interest_find(route, link_find(r, link_id(l))) : NULL;
+	uint16_t i = route != NULL ? interest_find(route, link_find(r, link_id(l))) : 0;
 
-	if (i != NULL)
-		interest_remove(r, i);
+	if (route != NULL && i < route->count)
+		interest_remove(r, route, i);
 }
 
 static void do_publish(struct router *r, struct link *l, const union ipc_any *m) {
