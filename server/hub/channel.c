@@ -41,7 +41,9 @@ static void channel_free(struct channels *cs, struct channel *ch) {
 	htab_remove(&cs->table, &ch->node);
 	list_remove(&ch->idle);
 	list_remove(&ch->behind);
-	list_remove(&ch->counting);
+	if (ch->counting != NULL)
+		list_remove(&ch->counting->link);
+	mem_free(ch->counting);
 	mem_free(ch);
 }
 
@@ -100,15 +102,15 @@ struct channel *channels_get(struct channels *cs, struct slice name) {
 
 	if (ch != NULL)
 		return ch;
-	ch = mem_zalloc(sizeof(*ch) + name.len);
+	BUG_ON(name.len > IPC_CHANNEL_MAX);
+	ch = mem_zalloc(offsetof(struct channel, name) + name.len);
 	memcpy(ch->name, name.ptr, name.len);
-	ch->name_len = (uint32_t)name.len;
+	ch->name_len = (uint8_t)name.len;
 	list_init(&ch->subs);
 	list_init(&ch->waiting);
 	list_init(&ch->idle);
 	list_init(&ch->behind);
 	list_init(&ch->gathered);
-	list_init(&ch->counting);
 	list_init(&ch->parcels);
 	htab_add(&cs->table, &ch->node);
 	return ch;

@@ -29,6 +29,16 @@ static inline uint8_t hub_wire_bits(uint8_t wire) {
 	return (uint8_t)(WS_DEFLATE_BITS_MIN - 1 + wire);
 }
 
+/* Of a channel that is too large to announce each member, who are told now and then how many there are. */
+struct member_counting {
+	struct list link;	/* on delivery's list while it is owed */
+	struct channel *channel;
+	uint64_t told_ms;	/* when it was told last; 0: not yet */
+	uint32_t member_count;
+	uint8_t forms;		/* bit per form that wants it */
+};
+
+/* In small rooms nearly every member has one of its own, so its size counts. */
 struct channel {
 	struct htab_node node;
 	struct list subs;	/* live ones */
@@ -36,24 +46,21 @@ struct channel {
 	struct list idle;	/* on channels.idle while nobody is on it */
 	struct list behind;	/* on resync's queue while it waits to be asked for */
 	struct list gathered;	/* on delivery's list while parcels are filled */
-	struct list counting;	/* on delivery's list while a member count is owed */
+	struct member_counting *counting;	/* owned; NULL until a count was owed */
 	struct list parcels;	/* struct parcel, oldest first */
-	struct parcel *filling[HUB_FORMS_MAX];	/* borrowed from parcels; those that may take more */
-	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has; with are_wires_old: had */
-	bool are_wires_old;	/* a live subscriber has left: see channel_wires() */
 	uint64_t offset;
 	uint64_t idle_since_ms;
-	uint64_t counted_ms;	/* when the member count was told last; 0: not yet */
 	uint32_t said_on;	/* the link on which `subscribe` was sent last; 0: on none */
-	uint32_t member_count;
-	uint32_t name_len;
+	uint8_t wires[HUB_FORMS_MAX];	/* bit per wire that a live subscriber has; with are_wires_old: had */
+	bool are_wires_old;	/* a live subscriber has left: see channel_wires() */
+	uint8_t name_len;
 	uint8_t state;		/* enum channel_state */
-	uint8_t count_forms;	/* bit per form that wants the member count */
 	uint8_t epoch_len;
 	bool is_asked;		/* resync's question is under way */
 	char epoch[EPOCH_TEXT_MAX];
 	char name[];
 };
+STATIC_ASSERT(IPC_CHANNEL_MAX <= UINT8_MAX, "name_len");
 
 struct channels {
 	struct htab table;

@@ -74,17 +74,26 @@ void delivery_reset(struct delivery *d, struct channel *ch) {
 
 /* --- members --- */
 
-static void owe_count(struct delivery *d, struct channel *ch, uint8_t form) {
-	ch->count_forms |= (uint8_t)(1u << form);
-	if (list_is_linked(&ch->counting))
+static void owe_count(struct delivery *d, struct channel *ch, uint8_t form, uint32_t member_count) {
+	struct member_counting *c = ch->counting;
+
+	if (c == NULL) {
+		c = ch->counting = mem_zalloc(sizeof(*c));
+		list_init(&c->link);
+		c->channel = ch;
+	}
+	c->member_count = member_count;
+	c->forms |= (uint8_t)(1u << form);
+	if (list_is_linked(&c->link))
 		return;
 	if (list_is_empty(&d->counting))
 		evloop_timer_start(&d->count_timer, MEMBER_COUNT_MS);
-	list_add_tail(&d->counting, &ch->counting);
+	list_add_tail(&d->counting, &c->link);
 }
 
 void delivery_member_event(struct delivery *d, struct channel *ch, const struct hub_member_event *event) {
-	ch->member_count = event->member_count;
+	if (ch->counting != NULL)
+		ch->counting->member_count = event->member_count;
 	for (uint8_t i = 0; i < d->form_count; i++) {
 		const struct hub_form *f = &d->forms[i];
 		bool count_later = false;
@@ -99,7 +108,7 @@ void delivery_member_event(struct delivery *d, struct channel *ch, const struct 
 			gather(d, ch, i, opcode);
 		}
 		if (count_later)
-			owe_count(d, ch, i);
+			owe_count(d, ch, i, event->member_count);
 	}
 }
 
@@ -121,10 +130,8 @@ void delivery_own_arrival(struct delivery *d, struct channel *ch, struct hub_cli
 			mem_exhausted(d->scratch.len);
 		conn_send(conn, opcode, buf_slice(&d->scratch));
 	}
-	if (!count_later)
-		return;
-	ch->member_count = event->member_count;
-	owe_count(d, ch, form);
+	if (count_later)
+		owe_count(d, ch, form, event->member_count);
 }
 
 static void gather_count(struct delivery *d, struct channel *ch) {
@@ -132,20 +139,19 @@ static void gather_count(struct delivery *d, struct channel *ch) {
 		const struct hub_form *f = &d->forms[i];
 		uint8_t opcode;
 
-		if (channel_wires(ch, i) == 0 || (ch->count_forms & 1u << i) == 0)
+		if (channel_wires(ch, i) == 0 || (ch->counting->forms & 1u << i) == 0)
 			continue;
 		buf_reset(&d->scratch);
-		opcode = f->member_count(channel_name(ch), ch->member_count, &d->scratch, f->arg);
+		opcode = f->member_count(channel_name(ch), ch->counting->member_count, &d->scratch, f->arg);
 		if (opcode != HUB_SKIP)
 			gather(d, ch, i, opcode);
 	}
-	ch->count_forms = 0;
+	ch->counting->forms = 0;
 }
 
 /* Or the counts alone would keep a core busy: in a large room somebody comes or goes every second. */
-static bool is_counted_lately(const struct channel *ch, uint64_t now) {
-	return ch->member_count > COUNTED_PER_SECOND && ch->counted_ms > 0 &&
-	    now < ch->counted_ms + (uint64_t)ch->member_count * 1000 / COUNTED_PER_SECOND;
+static bool is_told_lately(const struct member_counting *c, uint64_t now) {
+	return c->member_count > COUNTED_PER_SECOND && c->told_ms > 0 && now < c->told_ms + (uint64_t)c->member_count * 1000 / COUNTED_PER_SECOND;
 }
 
 static void delivery_on_count_timer(void *arg) {
@@ -153,13 +159,13 @@ static void delivery_on_count_timer(void *arg) {
 	uint64_t now = evloop_now_ms(d->loop);
 
 	list_for_each_safe(it, &d->counting) {
-		struct channel *ch = list_entry(it, struct channel, counting);
+		struct member_counting *c = list_entry(it, struct member_counting, link);
 
-		if (is_counted_lately(ch, now))
+		if (is_told_lately(c, now))
 			continue;
-		list_remove(&ch->counting);
-		ch->counted_ms = now;
-		gather_count(d, ch);
+		list_remove(&c->link);
+		c->told_ms = now;
+		gather_count(d, c->channel);
 	}
 	if (!list_is_empty(&d->counting))
 		evloop_timer_start(&d->count_timer, MEMBER_COUNT_MS);

@@ -15,7 +15,7 @@ struct delivery {
 	const struct hub_form *forms;	/* borrowed */
 	size_t form_count;
 	struct list gathered;	/* channels with parcels */
-	struct list counting;	/* channels that owe a member count */
+	struct list counting;	/* struct member_counting: those that owe one */
 	struct evloop_timer count_timer;
 	struct buf scratch;	/* one payload */
 	struct parcels parcels;

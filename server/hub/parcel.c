@@ -46,9 +46,8 @@ static struct parcel *parcel_new(struct channel *ch, uint8_t form, uint8_t wires
 	p->frames = frames;
 	p->form = form;
 	p->wires = wires;
+	p->is_filling = true;
 	list_add_tail(&ch->parcels, &p->link);
-	p->next_filling = ch->filling[form];
-	ch->filling[form] = p;
 	return p;
 }
 
@@ -77,23 +76,20 @@ static bool takes_more(const struct parcel *p, const struct variant *v) {
 /* Those being filled are for wires that differ, and nothing later is there for any of these: that keeps the order. A parcel that
  * is for these wires and for others, too, is therefore closed for all. */
 static bool add_variant(struct channel *ch, uint8_t form, uint8_t wires, const struct variant *v) {
-	struct parcel **at = &ch->filling[form];
 	size_t bytes = variant_bytes(v);
 
-	while (*at != NULL && wires != 0) {
-		struct parcel *p = *at;
+	for (struct list *it = ch->parcels.prev; it != &ch->parcels && wires != 0; it = it->prev) {
+		struct parcel *p = list_entry(it, struct parcel, link);
 
-		if ((p->wires & wires) == 0) {
-			at = &p->next_filling;
-		} else if ((p->wires & ~wires) == 0 && takes_more(p, v)) {
-			if (!rcbuf_try_grow(&p->frames, bytes))
-				return false;
-			parcel_add(p, v);
-			wires &= (uint8_t)~p->wires;
-			at = &p->next_filling;
-		} else {
-			*at = p->next_filling;
-		}
+		if (!p->is_filling || p->form != form || (p->wires & wires) == 0)
+			continue;
+		p->is_filling = (p->wires & ~wires) == 0 && takes_more(p, v);
+		if (!p->is_filling)
+			continue;
+		if (!rcbuf_try_grow(&p->frames, bytes))
+			return false;
+		parcel_add(p, v);
+		wires &= (uint8_t)~p->wires;
 	}
 	if (wires != 0) {
 		struct parcel *p = parcel_new(ch, form, wires, bytes);
@@ -150,11 +146,11 @@ bool parcels_add(struct parcels *ps, struct channel *ch, uint8_t form, uint8_t o
 }
 
 void parcels_close(struct channel *ch) {
-	memset(ch->filling, 0, sizeof(ch->filling));
+	list_for_each(it, &ch->parcels)
+		list_entry(it, struct parcel, link)->is_filling = false;
 }
 
 void parcels_discard(struct channel *ch) {
-	parcels_close(ch);
 	list_for_each_safe(it, &ch->parcels)
 		parcel_free(list_entry(it, struct parcel, link));
 }

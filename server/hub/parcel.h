@@ -14,12 +14,12 @@
 
 struct parcel {
 	struct list link;	/* owned by its channel's list */
-	struct parcel *next_filling;
 	struct rcbuf *frames;
 	struct rcbuf *payload;	/* owned: of the only frame, whose header is all of `frames`; or NULL */
 	uint32_t messages;
 	uint8_t form;
 	uint8_t wires;		/* bit per wire */
+	bool is_filling;	/* it may take more */
 };
 
 struct parcels {
